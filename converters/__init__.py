@@ -1,0 +1,1 @@
+"""The workstation: from a trained model to a verified, signed bundle."""

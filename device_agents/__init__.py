@@ -1,0 +1,1 @@
+"""The wearable gateway: a bundle on live streams, observations to the hospital."""

@@ -1,0 +1,148 @@
+"""The bundle, ``.edge``: one signed file with a model and all that is known about it.
+
+A bundle is data. Nothing in it is executed or unpickled, and nothing is parsed before its signature and
+digests are verified. The same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from edge_sdk.errors import UntrustedBundle
+from edge_sdk.files import read_bytes, sha256_hex, write_atomic
+from edge_sdk.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
+from edge_sdk.selftest import SelfTest, decode_self_test
+from edge_sdk.signing import check_signature
+
+MANIFEST, SIGNATURE = "manifest.json", "signature"
+# A model for these boards is a few MB at most; Coral's largest are about 70 MB.
+MAX_BUNDLE_BYTES = 256 * 1024 * 1024
+MAX_MEMBER_BYTES = 256 * 1024 * 1024
+MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+MAX_MEMBERS = 64
+_SIGNATURE_BYTES = 64
+_TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """A bundle whose signature and digests have been verified.
+
+    Attributes:
+        manifest: What it says about itself.
+        members: Every listed file's bytes, by path.
+        sha256: Digest of the whole file.
+    """
+
+    manifest: Manifest
+    members: Mapping[str, bytes]
+    sha256: str
+
+    @property
+    def self_test(self) -> SelfTest:
+        """The signed self-test: real windows and the answers expected for them."""
+        return decode_self_test(self.members[self.manifest.self_test])
+
+
+def file_entries(members: Mapping[str, bytes]) -> tuple[FileEntry, ...]:
+    """Return the manifest's list of files, sorted by path."""
+    return tuple(
+        FileEntry(path=path, sha256=sha256_hex(data), size_bytes=len(data)) for path, data in sorted(members.items())
+    )
+
+
+def write_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes], *, key: Ed25519PrivateKey) -> None:
+    """Sign and write a bundle; it appears whole or not at all."""
+    write_atomic(path, pack(manifest, members, key=key))
+
+
+def pack(manifest: Manifest, members: Mapping[str, bytes], *, key: Ed25519PrivateKey) -> bytes:
+    """Return a signed bundle's bytes."""
+    signed = encode_manifest(manifest)
+    ordered = {MANIFEST: signed, SIGNATURE: key.sign(signed), **dict(sorted(members.items()))}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in ordered.items():
+            member = zipfile.ZipInfo(name, date_time=_TIMESTAMP)
+            member.create_system = 3
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, data)  # stored: deflate's bytes differ between zlib builds
+    return buffer.getvalue()
+
+
+def open_bundle(path: Path, *, trusted: Sequence[Ed25519PublicKey]) -> Bundle:
+    """Read a bundle, refusing everything that is not exactly what a trusted key signed.
+
+    Raises:
+        ConfigError: No such file.
+        UntrustedBundle: Not a bundle, truncated, altered, unsigned, or signed by a stranger.
+        ManifestError: Genuine, but of a schema this program does not know.
+    """
+    return unpack(read_bytes(path, what="bundle"), trusted=trusted)
+
+
+def unpack(data: bytes, *, trusted: Sequence[Ed25519PublicKey]) -> Bundle:
+    """Verify a bundle's bytes, then parse them. Raises like `open_bundle`."""
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise _refused(f"is {len(data)} bytes; the limit is {MAX_BUNDLE_BYTES}")
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return _verified(archive, sha256=sha256_hex(data), trusted=trusted)
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError, IndexError) as error:
+        raise _refused(f"is not a readable bundle ({error})") from error
+
+
+def _verified(archive: zipfile.ZipFile, *, sha256: str, trusted: Sequence[Ed25519PublicKey]) -> Bundle:
+    infos = _listed(archive)
+    for required in (MANIFEST, SIGNATURE):
+        if required not in infos:
+            raise _refused(f"has no {required}")
+    signed = _read(archive, infos[MANIFEST], limit=MAX_MANIFEST_BYTES)
+    signature = _read(archive, infos[SIGNATURE], limit=_SIGNATURE_BYTES)
+    check_signature(signed, signature, trusted=trusted)
+    manifest = decode_manifest(signed)
+    expected = {entry.path: entry for entry in manifest.files}
+    if set(infos) != {MANIFEST, SIGNATURE, *expected}:
+        raise _refused("holds other files than its manifest lists")
+    members = {name: _member(archive, infos[name], entry) for name, entry in expected.items()}
+    return Bundle(manifest=manifest, members=members, sha256=sha256)
+
+
+def _listed(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    infos = archive.infolist()
+    if len(infos) > MAX_MEMBERS:
+        raise _refused(f"has {len(infos)} members; the limit is {MAX_MEMBERS}")
+    named = {info.filename: info for info in infos}
+    if len(named) != len(infos):
+        raise _refused("names a member twice")
+    for name in named:
+        if name.startswith(("/", "\\")) or "\\" in name or ".." in name.split("/") or name.endswith("/"):
+            raise _refused(f"has a member with the unsafe name {name!r}")
+    return named
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, entry: FileEntry) -> bytes:
+    data = _read(archive, info, limit=min(entry.size_bytes, MAX_MEMBER_BYTES))
+    if len(data) != entry.size_bytes or sha256_hex(data) != entry.sha256:
+        raise _refused(f"has an altered {entry.path}")
+    return data
+
+
+def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, *, limit: int) -> bytes:
+    if info.file_size > limit:
+        raise _refused(f"declares {info.file_size} bytes for {info.filename}; the limit is {limit}")
+    with archive.open(info) as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        raise _refused(f"inflates {info.filename} beyond {limit} bytes")
+    return data
+
+
+def _refused(problem: str) -> UntrustedBundle:
+    return UntrustedBundle(f"bundle {problem}", remedy="get it again from its maker")

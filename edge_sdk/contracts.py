@@ -1,0 +1,142 @@
+"""What a model expects and what its answers mean: the contracts a bundle carries.
+
+With them an agent runs any model without a change of code.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Union
+
+import msgspec
+
+from edge_sdk.codes import Code
+from edge_sdk.signals import SignalFormat
+
+
+class BeatWindows(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
+    """One window per heartbeat, anchored on its R peak; see `edge_sdk.beats`.
+
+    Attributes:
+        before_s: Seconds of signal before the R peak.
+        after_s: Seconds of signal from the R peak on.
+    """
+
+    before_s: float
+    after_s: float
+
+
+class FixedWindows(msgspec.Struct, frozen=True, kw_only=True, tag="fixed"):
+    """Windows of one length, one every hop."""
+
+    length_s: float
+    hop_s: float
+
+
+Windows = Union[BeatWindows, FixedWindows]
+
+
+class Scale(msgspec.Struct, frozen=True, kw_only=True, tag="scale"):
+    """``x * factor + offset``."""
+
+    factor: float
+    offset: float = 0.0
+
+
+class Standardize(msgspec.Struct, frozen=True, kw_only=True, tag="standardize"):
+    """``(x - mean) / std`` along the last axis, with constants of the training set."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class ZScore(msgspec.Struct, frozen=True, kw_only=True, tag="zscore"):
+    """``(x - mean(x)) / max(std(x), floor)`` of the window itself, along time."""
+
+    floor: float
+
+
+class Clip(msgspec.Struct, frozen=True, kw_only=True, tag="clip"):
+    """Limit to ``low … high``."""
+
+    low: float
+    high: float
+
+
+Step = Union[Scale, Standardize, ZScore, Clip]
+
+
+class ModelInput(msgspec.Struct, frozen=True, kw_only=True):
+    """One input tensor of the model.
+
+    Attributes:
+        name: The tensor's name in the model.
+        takes: Which part of a window it is made of.
+        shape: Shape of one window, without the batch axis.
+        steps: Preprocessing, in order.
+        features: Names of the columns when ``takes`` is ``features``.
+    """
+
+    name: str
+    takes: Literal["waveform", "features"]
+    shape: tuple[int, ...]
+    steps: tuple[Step, ...] = ()
+    features: tuple[str, ...] = ()
+
+
+class InputContract(msgspec.Struct, frozen=True, kw_only=True):
+    """Which signal the model reads, how it is cut, and what each input tensor is made of.
+
+    ``signal.channels`` lists acceptable channel names, best first; one is used.
+    """
+
+    signal: SignalFormat
+    windows: Windows
+    inputs: tuple[ModelInput, ...]
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """One class of a classifier.
+
+    Attributes:
+        name: Short name, e.g. ``V``.
+        display: Words for a person.
+        abnormal: Whether a person may want to see the strip around it.
+    """
+
+    name: str
+    display: str
+    abnormal: bool = False
+
+
+class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model's single output means: one probability per label, the largest decides.
+
+    Attributes:
+        name: The tensor's name in the model.
+        code: What an observation of it is coded as.
+        labels: In the order of the output's last axis.
+        activation: What turns the output into probabilities.
+        bias: Added to the log-probabilities before deciding, one per label; empty for none.
+    """
+
+    name: str
+    code: Code
+    labels: tuple[Label, ...]
+    activation: Literal["none", "softmax"] = "none"
+    bias: tuple[float, ...] = ()
+
+
+class ModelContract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything about a model that its weights do not say. A person writes it as TOML.
+
+    Attributes:
+        id: Name of the model, stable over versions.
+        version: Semantic version ``MAJOR.MINOR.PATCH``.
+        title: Words for a person.
+    """
+
+    id: str
+    version: str
+    title: str
+    input: InputContract
+    output: OutputContract

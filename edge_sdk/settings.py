@@ -1,0 +1,52 @@
+"""Reading what a person typed: TOML into a typed value, strictly, with the nearest name for a wrong key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import msgspec
+
+from edge_sdk.errors import ConfigError, InvalidInput
+from edge_sdk.files import read_bytes
+
+T = TypeVar("T")
+_UNKNOWN_FIELD = re.compile(r"unknown field `(?P<key>[^`]+)`")
+
+
+def load_toml(path: Path, kind: type[T], *, what: str, error: type[InvalidInput] = ConfigError) -> T:
+    """Read a TOML file into ``kind``, a msgspec structure with ``forbid_unknown_fields``.
+
+    Args:
+        path: The file.
+        kind: What it must hold.
+        what: What it is to the person, for messages ("agent configuration").
+        error: Which error a wrong content raises.
+
+    Raises:
+        InvalidInput: As given by ``error``: no TOML, an unknown key, a missing key, a wrong type.
+    """
+    data = read_bytes(path, what=what)
+    try:
+        return msgspec.toml.decode(data, type=kind)
+    except msgspec.ValidationError as cause:
+        raise error(f"{what} {path}: {cause}", remedy=_advice(str(cause), kind)) from cause
+    except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+        raise error(f"{what} {path} is not TOML ({cause})", remedy="correct the line it names") from cause
+
+
+def _advice(message: str, kind: Any) -> str:
+    unknown = _UNKNOWN_FIELD.search(message)
+    if not unknown:
+        return "correct that value"
+    near = difflib.get_close_matches(unknown["key"], sorted(_field_names(kind)), n=1)
+    return f"did you mean '{near[0]}'?" if near else "remove it"
+
+
+def _field_names(kind: Any) -> set[str]:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        fields = msgspec.structs.fields(kind)
+        return {field.encode_name for field in fields}.union(*(_field_names(field.type) for field in fields))
+    return set().union(*(_field_names(part) for part in get_args(kind)))

@@ -1,0 +1,99 @@
+"""From blocks of samples to windows. The windows never depend on how the samples were split into blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from edge_sdk.beats import BeatWindower
+from edge_sdk.contracts import BeatWindows, FixedWindows, InputContract
+from edge_sdk.tensors import FloatArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """What one answer of the model is about.
+
+    Attributes:
+        start_index: First sample, counted from the start of the stream.
+        end_index: First sample after it.
+        anchor_index: The sample it is about: the R peak, or the window's last sample.
+        waveform: float32, shape (time, channels).
+        features: float32, shape (features,); empty when the windows have none.
+        rr_s: Seconds since the previous R peak; NaN when there is none.
+    """
+
+    start_index: int
+    end_index: int
+    anchor_index: int
+    waveform: FloatArray
+    features: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
+    rr_s: float = float("nan")
+
+
+class Windower(Protocol):
+    """Cuts one channel of a stream."""
+
+    def push(self, samples: FloatArray) -> list[Window]:
+        """Take the next samples, shape (n,), and return the windows they complete."""
+
+    def flush(self) -> list[Window]:
+        """Return what the end of the stream completes."""
+
+
+def windower_for(contract: InputContract) -> Windower:
+    """Return the windower that a contract asks for."""
+    rate = contract.signal.sample_rate_hz
+    if isinstance(contract.windows, FixedWindows):
+        return FixedWindower(length=round(contract.windows.length_s * rate), hop=round(contract.windows.hop_s * rate))
+    return HeartbeatWindower(contract.windows, sample_rate_hz=rate)
+
+
+class FixedWindower:
+    """Windows of ``length`` samples, one every ``hop``."""
+
+    def __init__(self, *, length: int, hop: int) -> None:
+        self._length, self._hop = length, hop
+        self._kept: FloatArray = np.empty(0, np.float32)
+        self._kept_from = 0
+
+    def push(self, samples: FloatArray) -> list[Window]:
+        """Take samples of shape (n,) and return the windows they complete."""
+        self._kept = np.concatenate([self._kept, samples])
+        windows = []
+        while len(self._kept) >= self._length:
+            end = self._kept_from + self._length
+            windows.append(
+                Window(
+                    start_index=self._kept_from,
+                    end_index=end,
+                    anchor_index=end - 1,
+                    waveform=self._kept[: self._length, np.newaxis].copy(),
+                )
+            )
+            self._kept = self._kept[self._hop :]
+            self._kept_from += self._hop
+        return windows
+
+    def flush(self) -> list[Window]:
+        """Return nothing: an incomplete window is no window."""
+        return []
+
+
+class HeartbeatWindower:
+    """One window per heartbeat."""
+
+    def __init__(self, windows: BeatWindows, *, sample_rate_hz: float) -> None:
+        self._rate = sample_rate_hz
+        self._beats = BeatWindower(sample_rate_hz=sample_rate_hz, before_s=windows.before_s, after_s=windows.after_s)
+        self._previous: int | None = None
+
+    def push(self, samples: FloatArray) -> list[Window]:
+        """Take samples of shape (n,) and return the beats they complete."""
+        return self._windows(self._beats.push(samples))
+
+    def flush(self) -> list[Window]:
+        """Return the beats that were waiting for their successor."""
+        return self._windows(self._beats.flush())

@@ -1,0 +1,1 @@
+"""The hospital: receives, stores and shows what devices observe."""

@@ -7,8 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from edge_sdk.beats import BeatWindower
-from edge_sdk.contracts import BeatWindows, FixedWindows, InputContract
+from edge_sdk.contracts import FixedWindows, InputContract
 from edge_sdk.tensors import FloatArray
 
 
@@ -48,6 +47,8 @@ def windower_for(contract: InputContract) -> Windower:
     rate = contract.signal.sample_rate_hz
     if isinstance(contract.windows, FixedWindows):
         return FixedWindower(length=round(contract.windows.length_s * rate), hop=round(contract.windows.hop_s * rate))
+    from edge_sdk.heartbeats import HeartbeatWindower
+
     return HeartbeatWindower(contract.windows, sample_rate_hz=rate)
 
 
@@ -80,20 +81,3 @@ class FixedWindower:
     def flush(self) -> list[Window]:
         """Return nothing: an incomplete window is no window."""
         return []
-
-
-class HeartbeatWindower:
-    """One window per heartbeat."""
-
-    def __init__(self, windows: BeatWindows, *, sample_rate_hz: float) -> None:
-        self._rate = sample_rate_hz
-        self._beats = BeatWindower(sample_rate_hz=sample_rate_hz, before_s=windows.before_s, after_s=windows.after_s)
-        self._previous: int | None = None
-
-    def push(self, samples: FloatArray) -> list[Window]:
-        """Take samples of shape (n,) and return the beats they complete."""
-        return self._windows(self._beats.push(samples))
-
-    def flush(self) -> list[Window]:
-        """Return the beats that were waiting for their successor."""
-        return self._windows(self._beats.flush())

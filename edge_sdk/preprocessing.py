@@ -40,4 +40,5 @@ def apply_step(values: FloatArray, step: Step) -> FloatArray:
         result = np.clip(values, np.float32(step.low), np.float32(step.high))
     else:
         result = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), np.float32(step.floor))
-    return result.astype(np.float32)
+    prepared: FloatArray = result.astype(np.float32)
+    return prepared

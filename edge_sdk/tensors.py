@@ -45,11 +45,13 @@ def quantize(values: FloatArray, spec: TensorSpec) -> NDArray[Any]:
         )
     limits = np.iinfo(dtype)
     steps = np.rint(np.asarray(values, dtype=np.float32) / np.float32(spec.scale)) + spec.zero_point
-    return np.clip(steps, limits.min, limits.max).astype(dtype)
+    stored: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(dtype)
+    return stored
 
 
 def dequantize(stored: NDArray[Any], spec: TensorSpec) -> FloatArray:
     """Turn what the model stores into real values: ``(q - zero_point) * scale``."""
     if spec.scale == 0.0:
         return np.asarray(stored, dtype=np.float32)
-    return (stored.astype(np.float32) - np.float32(spec.zero_point)) * np.float32(spec.scale)
+    values: FloatArray = (stored.astype(np.float32) - np.float32(spec.zero_point)) * np.float32(spec.scale)
+    return values

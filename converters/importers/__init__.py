@@ -1,0 +1,27 @@
+"""From what people have to a `FloatModel`. One file each, listed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from converters.importers.keras import import_keras
+from converters.models import FloatModel
+from edge_sdk.contracts import ModelContract
+from edge_sdk.errors import ConversionError
+
+Importer = Callable[[Path, ModelContract, Path], FloatModel]
+IMPORTERS: dict[str, Importer] = {".keras": import_keras, ".h5": import_keras}
+
+
+def importer_for(path: Path) -> Importer:
+    """Return the importer for a model file, by its extension.
+
+    Raises:
+        ConversionError: No importer reads that kind.
+    """
+    if path.suffix not in IMPORTERS:
+        raise ConversionError(
+            f"model {path.name} is of a kind that no importer reads", remedy=f"give one of {', '.join(IMPORTERS)}"
+        )
+    return IMPORTERS[path.suffix]

@@ -1,0 +1,89 @@
+"""Keras 3 models: ``.keras`` and ``.h5``."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.models import FloatModel
+from edge_sdk.contracts import ModelContract
+from edge_sdk.errors import ConversionError
+from edge_sdk.files import read_bytes, sha256_hex
+from edge_sdk.manifest import Component
+from edge_sdk.tensors import FloatArray
+
+_BATCH = 1024
+
+
+def import_keras(path: Path, contract: ModelContract, workspace: Path) -> FloatModel:
+    """Load a Keras model and export it as a SavedModel with a fixed batch of one.
+
+    Concrete functions are never used: on Keras 3 models they can leave the weights out without an error.
+
+    Raises:
+        ConversionError: Not a Keras model, or its inputs and output are not those of the contract.
+    """
+    import keras  # noqa: PLC0415  # heavy, and only this function needs it
+
+    data = read_bytes(path, what="model")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a wrong file
+        raise ConversionError(
+            f"{path} cannot be loaded as a Keras model ({_first_line(error)})", remedy="save it again with model.save()"
+        ) from error
+    _check_contract(model, contract)
+    saved_model = workspace / "saved_model"
+    _export(model, contract, saved_model)
+    return FloatModel(
+        contract=contract,
+        saved_model=str(saved_model),
+        predict=lambda inputs: _predict(model, inputs),
+        source_name=path.name,
+        source_sha256=sha256_hex(data),
+        components=tuple(
+            Component(name=name, version=version(name), purl=f"pkg:pypi/{name}@{version(name)}")
+            for name in ("keras", "tensorflow", "numpy")
+        ),
+    )
+
+
+def _check_contract(model: Any, contract: ModelContract) -> None:
+    found = {tensor.name: tuple(tensor.shape[1:]) for tensor in model.inputs}
+    wanted = {item.name: item.shape for item in contract.input.inputs}
+    if found != wanted:
+        raise ConversionError(f"the model's inputs are {found}, the contract's {wanted}", remedy="make them the same")
+    classes = len(contract.output.labels)
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.outputs]
+    if shapes != [(classes,)]:
+        raise ConversionError(
+            f"the model's outputs are {shapes}, the contract has {classes} labels", remedy="give one output, (labels,)"
+        )
+
+
+def _export(model: Any, contract: ModelContract, folder: Path) -> None:
+    import tensorflow as tf  # noqa: PLC0415
+    from keras.export import ExportArchive  # noqa: PLC0415
+
+    archive = ExportArchive()
+    archive.track(model)
+    signature = {
+        item.name: tf.TensorSpec((1, *item.shape), tf.float32, name=item.name) for item in contract.input.inputs
+    }
+    archive.add_endpoint(
+        name="serve",
+        fn=lambda inputs: {contract.output.name: model(inputs, training=False)},
+        input_signature=[signature],
+    )
+    archive.write_out(str(folder), verbose=False)
+
+
+def _predict(model: Any, inputs: dict[str, FloatArray]) -> FloatArray:
+    return np.asarray(model.predict(inputs, batch_size=_BATCH, verbose=0), dtype=np.float32)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

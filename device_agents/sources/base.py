@@ -1,0 +1,31 @@
+"""What every source is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from edge_sdk.observation import ClockQuality
+from edge_sdk.signals import SampleBlock, SignalFormat
+
+
+class Source(Protocol):
+    """One stream of samples, delivered block by block.
+
+    Attributes:
+        format: What the samples mean; one channel.
+        clock: How far the blocks' times can be trusted.
+        identity: Names the recording when the same samples would come again from a new start; empty for live ones.
+        start_time_ns: UTC time of sample 0, nanoseconds since 1970.
+    """
+
+    format: SignalFormat
+    clock: ClockQuality
+    identity: str
+    start_time_ns: int
+
+    def blocks(self) -> Iterator[SampleBlock]:
+        """Yield consecutive blocks, each starting where the one before ended, until the stream ends or is closed."""
+
+    def close(self) -> None:
+        """End the stream; a wait for the next block ends at once. May be called twice, and from another thread."""

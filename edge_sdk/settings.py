@@ -13,6 +13,7 @@ from edge_sdk.errors import ConfigError, InvalidInput
 from edge_sdk.files import read_bytes
 
 T = TypeVar("T")
+_MISSING_FIELD = re.compile(r"missing required field `(?P<key>[^`]+)`")
 _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<key>[^`]+)`")
 
 
@@ -30,14 +31,23 @@ def load_toml(path: Path, kind: type[T], *, what: str, error: type[InvalidInput]
     """
     data = read_bytes(path, what=what)
     try:
-        return msgspec.toml.decode(data, type=kind)
+        return msgspec.toml.decode(data, type=kind, dec_hook=_path)
     except msgspec.ValidationError as cause:
         raise error(f"{what} {path}: {cause}", remedy=_advice(str(cause), kind)) from cause
-    except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
         raise error(f"{what} {path} is not TOML ({cause})", remedy="correct the line it names") from cause
 
 
+def _path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
 def _advice(message: str, kind: Any) -> str:
+    missing = _MISSING_FIELD.search(message)
+    if missing:
+        return f"add '{missing['key']}'"
     unknown = _UNKNOWN_FIELD.search(message)
     if not unknown:
         return "correct that value"

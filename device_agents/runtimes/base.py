@@ -1,22 +1,30 @@
-"""What every runtime does."""
+"""What every runtime is."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from edge_sdk.tensors import FloatArray
 
 
 class Runtime(Protocol):
-    """A loaded model.
+    """One loaded model, ready to run.
 
     Attributes:
-        name: The library that runs it.
-        version: Its version.
+        name: Which library runs it.
+        version: That library's version.
     """
 
     name: str
     version: str
 
-    def infer(self, inputs: dict[str, FloatArray]) -> FloatArray:
-        """Return the real output values, shape (labels,), for one window's prepared inputs by name."""
+    def infer(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Return the model's real output for one window.
+
+        Args:
+            inputs: Real values of each input by name, float32, without a batch axis.
+
+        Returns:
+            float32, the output's shape without its batch axis.
+        """

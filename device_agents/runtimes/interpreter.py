@@ -1,84 +1,89 @@
-"""LiteRT and its predecessor tflite-runtime share one interpreter interface."""
+"""The TensorFlow Lite interpreter, whichever library it comes from: LiteRT and tflite-runtime share its interface."""
 
 from __future__ import annotations
 
-import importlib
-from importlib.metadata import PackageNotFoundError, version
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from edge_sdk.errors import IncompatibleBundle, MissingDependency
+from edge_sdk.errors import IncompatibleBundle
 from edge_sdk.manifest import Artifact
 from edge_sdk.tensors import FloatArray, TensorSpec, dequantize, quantize
 
 
 class InterpreterRuntime:
-    """A `Runtime` around one flatbuffer.
+    """Implements `Runtime`.
 
     Args:
-        package: The library, as pip names it.
-        module: Where its ``Interpreter`` is.
-        artifact: How the model's tensors are stored.
-        data: The flatbuffer.
+        make: The library's ``Interpreter`` class.
+        name: The library's name.
+        version: The library's version.
+        litert_version: The LiteRT version whose operators it has, to hold against the artifact's minimum.
+        model: The flatbuffer.
+        artifact: What the bundle says about it.
         threads: Threads for one inference.
 
     Raises:
-        MissingDependency: The library is not installed.
-        IncompatibleBundle: The library is too old for the model, or the model is not as its manifest says.
+        IncompatibleBundle: The model needs a newer runtime, or is not what the bundle says.
     """
 
-    def __init__(self, package: str, module: str, artifact: Artifact, data: bytes, *, threads: int) -> None:
-        self.name, self.version = package, _installed_version(package)
-        _check_version(package, self.version, artifact)
-        self._interpreter = _load(module, data, package=package, threads=threads)
-        self._inputs = _bind(self._interpreter.get_input_details(), artifact.inputs)
-        ((self._output_index, self._output),) = _bind(self._interpreter.get_output_details(), artifact.outputs)
+    def __init__(  # noqa: PLR0913  # three facts about the library, three about the model
+        self,
+        make: Callable[..., Any],
+        *,
+        name: str,
+        version: str,
+        litert_version: str,
+        model: bytes,
+        artifact: Artifact,
+        threads: int,
+    ) -> None:
+        self.name, self.version = name, version
+        _check_version(f"{name} {version}", litert_version, artifact.minimum_runtime)
+        try:
+            interpreter = make(model_content=model, num_threads=threads)
+            interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise IncompatibleBundle(
+                f"{name} {version} cannot load the model ({_first_line(error)})",
+                remedy="update the runtime, or convert the model for this one",
+            ) from error
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        self._inputs = _matched(inputs, artifact.inputs)
+        ((self._output_index, self._output),) = _matched(outputs, artifact.outputs)
+        self._set, self._invoke, self._get = interpreter.set_tensor, interpreter.invoke, interpreter.get_tensor
 
-    def infer(self, inputs: dict[str, FloatArray]) -> FloatArray:
-        """Run one window; see `Runtime`."""
+    def infer(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Return the model's real output for one window."""
         for index, spec in self._inputs:
-            self._interpreter.set_tensor(index, quantize(inputs[spec.name][np.newaxis], spec))
-        self._interpreter.invoke()
-        return dequantize(self._interpreter.get_tensor(self._output_index)[0], self._output)
+            self._set(index, quantize(inputs[spec.name], spec)[np.newaxis])
+        self._invoke()
+        return dequantize(self._get(self._output_index)[0], self._output)
 
 
-def _installed_version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError as error:
-        raise MissingDependency(f"{package} is not installed", remedy=f"run: pip install {package}") from error
-
-
-def _check_version(package: str, installed: str, artifact: Artifact) -> None:
-    if artifact.minimum_runtime and _numbers(installed) < _numbers(artifact.minimum_runtime):
+def _matched(details: list[dict[str, Any]], specs: tuple[TensorSpec, ...]) -> list[tuple[int, TensorSpec]]:
+    has = [(tuple(int(size) for size in detail["shape"]), np.dtype(detail["dtype"]).name) for detail in details]
+    promised = [(spec.shape, spec.dtype) for spec in specs]
+    if has != promised:
         raise IncompatibleBundle(
-            f"the model needs {package} {artifact.minimum_runtime}; {installed} is installed",
-            remedy=f"run: pip install -U {package}",
+            f"the model's tensors are {has}, and its manifest says {promised}", remedy="convert and seal it again"
+        )
+    return [(int(detail["index"]), spec) for detail, spec in zip(details, specs, strict=True)]
+
+
+def _check_version(runtime: str, has: str, needs: str) -> None:
+    if needs and _numbers(has) < _numbers(needs):
+        raise IncompatibleBundle(
+            f"the model needs LiteRT {needs} or newer, and this machine has {runtime}",
+            remedy="update the runtime, or convert the model for this one",
         )
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".") if part.isdigit())
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:3])
 
 
-def _load(module: str, data: bytes, *, package: str, threads: int) -> Any:
-    try:
-        interpreter = importlib.import_module(module).Interpreter(model_content=data, num_threads=threads)
-        interpreter.allocate_tensors()
-    except ImportError as error:
-        raise MissingDependency(f"{package} cannot be imported ({error})", remedy=f"reinstall {package}") from error
-    except (RuntimeError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise IncompatibleBundle(
-            f"{package} cannot load the model ({first})", remedy=f"update {package}, or convert the model for it"
-        ) from error
-    return interpreter
-
-
-def _bind(details: list[dict[str, Any]], specs: tuple[TensorSpec, ...]) -> list[tuple[int, TensorSpec]]:
-    found = [(tuple(int(size) for size in detail["shape"]), np.dtype(detail["dtype"]).name) for detail in details]
-    wanted = [(spec.shape, spec.dtype) for spec in specs]
-    if found != wanted:
-        raise IncompatibleBundle(f"the model's tensors are {found}, its manifest says {wanted}", remedy="seal it again")
-    return [(detail["index"], spec) for detail, spec in zip(details, specs, strict=True)]
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0]

@@ -1,20 +1,24 @@
 """The bundle, ``.edge``: one signed file with a model and all that is known about it.
 
-A bundle is data. Nothing in it is executed or unpickled, and nothing is parsed before its signature and
-digests are verified. The same inputs give the same bytes.
+A bundle is data. Nothing in it is executed or unpickled. Before the signature is verified only the zip directory, the
+manifest's bytes and the signature's are read, each within a limit; the manifest is parsed after its signature, and a
+member is handed out after its digest. The same inputs give the same bytes.
 """
 
 from __future__ import annotations
 
 import io
+import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from edge_sdk.errors import UntrustedBundle
+from edge_sdk.errors import ManifestError, UntrustedBundle
 from edge_sdk.files import read_bytes, sha256_hex, write_atomic
 from edge_sdk.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
 from edge_sdk.selftest import SelfTest, decode_self_test
@@ -23,11 +27,25 @@ from edge_sdk.signing import check_signature
 MANIFEST, SIGNATURE = "manifest.json", "signature"
 # A model for these boards is a few MB at most; Coral's largest are about 70 MB.
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
-MAX_MEMBER_BYTES = 256 * 1024 * 1024
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 MAX_MEMBERS = 64
+_MAX_DIRECTORY_BYTES = 64 * 1024  # 1 KiB for each member; `zipfile` reads the directory whole
 _SIGNATURE_BYTES = 64
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold
+# Names that mean the same on every file system, and stay inside the folder they are written to.
+_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    NotImplementedError,  # a feature of zip that Python does not know
+    EOFError,
+    OSError,
+    OverflowError,
+    RuntimeError,  # encrypted
+    ValueError,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +81,15 @@ def write_bundle(path: Path, manifest: Manifest, members: Mapping[str, bytes], *
 
 
 def pack(manifest: Manifest, members: Mapping[str, bytes], *, key: Ed25519PrivateKey) -> bytes:
-    """Return a signed bundle's bytes."""
+    """Return a signed bundle's bytes.
+
+    Raises:
+        ManifestError: No program could open it: the manifest contradicts itself or the members.
+    """
     signed = encode_manifest(manifest)
+    decode_manifest(signed)
+    if set(manifest.files) != set(file_entries(members)):
+        raise ManifestError("manifest lists other files than the bundle holds", remedy="list them with file_entries()")
     ordered = {MANIFEST: signed, SIGNATURE: key.sign(signed), **dict(sorted(members.items()))}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -84,17 +109,19 @@ def open_bundle(path: Path, *, trusted: Sequence[Ed25519PublicKey]) -> Bundle:
         UntrustedBundle: Not a bundle, truncated, altered, unsigned, or signed by a stranger.
         ManifestError: Genuine, but of a schema this program does not know.
     """
+    if path.is_file():
+        _check_size(path.stat().st_size)
     return unpack(read_bytes(path, what="bundle"), trusted=trusted)
 
 
 def unpack(data: bytes, *, trusted: Sequence[Ed25519PublicKey]) -> Bundle:
     """Verify a bundle's bytes, then parse them. Raises like `open_bundle`."""
-    if len(data) > MAX_BUNDLE_BYTES:
-        raise _refused(f"is {len(data)} bytes; the limit is {MAX_BUNDLE_BYTES}")
+    _check_size(len(data))
+    _check_directory_size(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             return _verified(archive, sha256=sha256_hex(data), trusted=trusted)
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, RuntimeError, ValueError, IndexError) as error:
+    except _UNREADABLE as error:
         raise _refused(f"is not a readable bundle ({error})") from error
 
 
@@ -110,8 +137,23 @@ def _verified(archive: zipfile.ZipFile, *, sha256: str, trusted: Sequence[Ed2551
     expected = {entry.path: entry for entry in manifest.files}
     if set(infos) != {MANIFEST, SIGNATURE, *expected}:
         raise _refused("holds other files than its manifest lists")
+    _check_size(sum(entry.size_bytes for entry in manifest.files))
     members = {name: _member(archive, infos[name], entry) for name, entry in expected.items()}
     return Bundle(manifest=manifest, members=members, sha256=sha256)
+
+
+def _check_size(size_bytes: int) -> None:
+    if size_bytes > MAX_BUNDLE_BYTES:
+        raise _refused(f"is {size_bytes} bytes; the limit is {MAX_BUNDLE_BYTES}")
+
+
+def _check_directory_size(data: bytes) -> None:
+    # A zip ends with a record of 22 bytes: its mark, the counts, then the directory's size at offset 12. Ours have no
+    # comment after it and no 64-bit record (20 bytes, with a mark of its own) before it, which could name another size.
+    end = data[-22:]
+    plain = len(end) == 22 and end.startswith(b"PK\x05\x06") and not data[-42:].startswith(b"PK\x06\x07")  # noqa: PLR2004
+    if not plain or int.from_bytes(end[12:16], "little") > _MAX_DIRECTORY_BYTES:
+        raise _refused("is not a readable bundle (it has no plain directory at its end)")
 
 
 def _listed(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
@@ -121,14 +163,16 @@ def _listed(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     named = {info.filename: info for info in infos}
     if len(named) != len(infos):
         raise _refused("names a member twice")
-    for name in named:
-        if name.startswith(("/", "\\")) or "\\" in name or ".." in name.split("/") or name.endswith("/"):
+    for name, info in named.items():
+        if not _SAFE_NAME.fullmatch(name):
             raise _refused(f"has a member with the unsafe name {name!r}")
+        if info.compress_type not in _COMPRESSIONS:
+            raise _refused(f"compresses {name} in an unknown way")
     return named
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, entry: FileEntry) -> bytes:
-    data = _read(archive, info, limit=min(entry.size_bytes, MAX_MEMBER_BYTES))
+    data = _read(archive, info, limit=entry.size_bytes)
     if len(data) != entry.size_bytes or sha256_hex(data) != entry.sha256:
         raise _refused(f"has an altered {entry.path}")
     return data

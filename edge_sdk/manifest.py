@@ -140,7 +140,7 @@ def decode_manifest(data: bytes) -> Manifest:
         version = msgspec.json.decode(data, type=_Versioned).schema_version
         _check_schema(version)
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestError(f"manifest cannot be read ({error})", remedy="seal the bundle again") from error
     _check_meaning(manifest)
     return manifest
@@ -175,6 +175,8 @@ def _check_schema(version: str) -> None:
 def _check_meaning(manifest: Manifest) -> None:
     version_tuple(manifest.model_version)
     named = {entry.path for entry in manifest.files}
+    if len(named) != len(manifest.files):
+        raise ManifestError("manifest lists a file twice")
     for path in (manifest.self_test, *(artifact.path for artifact in manifest.artifacts)):
         if path not in named:
             raise ManifestError(f"manifest uses {path!r} but does not list it")

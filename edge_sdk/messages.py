@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -11,7 +11,10 @@ from edge_sdk.errors import MessageError
 from edge_sdk.observation import Observation
 
 SCHEMA_VERSION = 1
-MAX_SEQ = 2**63 - 1
+MAX_SEQ = 2**63 - 1  # the largest integer every database can hold
+Seq = Annotated[int, msgspec.Meta(ge=1, le=MAX_SEQ)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
+Epoch = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 # Larger than any batch an agent sends, small enough that a hostile one cannot exhaust a hub.
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 _COMPRESSED, _PLAIN = b"\x01", b"\x00"
@@ -23,7 +26,7 @@ T = TypeVar("T")
 class Entry(msgspec.Struct, frozen=True, array_like=True):
     """One observation with its number, which is unique within (device, epoch) and starts at 1."""
 
-    seq: int
+    seq: Seq
     observation: Observation
 
 
@@ -37,9 +40,13 @@ class RawEntry(msgspec.Struct, frozen=True, array_like=True):
 class Tombstone(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers that will never come, and why (both ends inclusive)."""
 
-    first_seq: int
-    last_seq: int
+    first_seq: Seq
+    last_seq: Seq
     reason: str
+
+    def __post_init__(self) -> None:
+        if self.first_seq > self.last_seq:
+            raise ValueError(f"tombstone {self.first_seq}..{self.last_seq} runs backwards")
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,8 +60,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
         schema_version: Version of this message's meaning.
     """
 
-    epoch: str
-    floor: int
+    epoch: Epoch
+    floor: Seq
     entries: tuple[Entry, ...] = ()
     tombstones: tuple[Tombstone, ...] = ()
     schema_version: int = SCHEMA_VERSION
@@ -79,9 +86,9 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True):
         ranges: Numbers above the watermark that are stored too, as inclusive pairs.
     """
 
-    epoch: str
-    watermark: int
-    ranges: tuple[tuple[int, int], ...] = ()
+    epoch: Epoch
+    watermark: Count
+    ranges: tuple[tuple[Seq, Seq], ...] = ()
     schema_version: int = SCHEMA_VERSION
 
 
@@ -96,12 +103,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str = ""
     bundle_sha256: str = ""
     hardware: str = ""
-    backlog: int = 0
-    windows: int = 0
-    rejected_windows: int = 0
-    resident_bytes: int = 0
+    backlog: Count = 0
+    windows: Count = 0
+    rejected_windows: Count = 0
+    resident_bytes: Count = 0
     inference_us_p50: float = 0.0
-    at_ns: int = 0
+    at_ns: Count = 0
     schema_version: int = SCHEMA_VERSION
 
 
@@ -150,18 +157,7 @@ def decode_batch(payload: bytes) -> Batch:
             `MAX_MESSAGE_BYTES` when inflated.
     """
     batch = _decoded(_inflated(payload), Batch)
-    if batch.schema_version != SCHEMA_VERSION:
-        raise MessageError(f"batch has schema version {batch.schema_version}", remedy="update the hub")
-    for entry in batch.entries:
-        _check_seq(entry.seq)
-    for tombstone in batch.tombstones:
-        _check_seq(tombstone.first_seq)
-        _check_seq(tombstone.last_seq)
-        if tombstone.first_seq > tombstone.last_seq:
-            raise MessageError(f"tombstone {tombstone.first_seq}..{tombstone.last_seq} runs backwards")
-    _check_seq(batch.floor)
-    if not 1 <= len(batch.epoch) <= 64:  # noqa: PLR2004
-        raise MessageError("batch has no usable epoch")
+    _check_version(batch.schema_version)
     return batch
 
 
@@ -174,14 +170,16 @@ def decode_json(payload: bytes, kind: type[T]) -> T:
     """Read a small JSON message.
 
     Raises:
-        MessageError: Not JSON of that kind.
+        MessageError: Not JSON of that kind, or from a newer major version.
     """
     if len(payload) > MAX_MESSAGE_BYTES:
         raise MessageError(f"message of {len(payload)} bytes is too large")
     try:
-        return msgspec.json.decode(payload, type=kind)
+        message = msgspec.json.decode(payload, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError(f"message is not {kind.__name__} JSON ({error})") from error
+    _check_version(getattr(message, "schema_version", SCHEMA_VERSION))
+    return message
 
 
 def _inflated(payload: bytes) -> bytes:
@@ -197,8 +195,8 @@ def _inflated(payload: bytes) -> bytes:
         plain = inflater.decompress(body, MAX_MESSAGE_BYTES)
     except zlib.error as error:
         raise MessageError(f"batch cannot be inflated ({error})") from error
-    if not inflater.eof:
-        raise MessageError("batch is truncated or inflates beyond the limit")
+    if not inflater.eof or inflater.unused_data:
+        raise MessageError("batch is truncated, inflates beyond the limit, or is followed by something else")
     return plain
 
 
@@ -209,6 +207,8 @@ def _decoded(data: bytes, kind: type[T]) -> T:
         raise MessageError(f"message is not a {kind.__name__} ({error})") from error
 
 
-def _check_seq(seq: int) -> None:
-    if not 1 <= seq <= MAX_SEQ:
-        raise MessageError(f"sequence number {seq} is out of range")
+def _check_version(version: int) -> None:
+    if version != SCHEMA_VERSION:
+        raise MessageError(
+            f"message has schema version {version}; this program reads {SCHEMA_VERSION}", remedy="update the program"
+        )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
-from typing import Union
+from typing import Annotated, Union
 
 import msgspec
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import NDArray
 from edge_sdk.codes import Code
 
 _MISSING = -32768  # int16's lowest value stands for a missing sample and never for a measured one.
+
+
+Nanoseconds = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what every database can hold
 
 
 class ClockQuality(str, Enum):
@@ -31,10 +35,14 @@ class Priority(str, Enum):
 
 
 class Quantity(msgspec.Struct, frozen=True, tag="quantity"):
-    """A measured number with its UCUM unit."""
+    """A measured number with its UCUM unit; never NaN or infinite, which JSON and FHIR cannot say."""
 
     value: float
     unit: str
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ValueError("a quantity must be finite: give no value, and an absent_reason")
 
 
 class Classification(msgspec.Struct, frozen=True, tag="class"):
@@ -42,6 +50,10 @@ class Classification(msgspec.Struct, frozen=True, tag="class"):
 
     label: str
     probabilities: dict[str, float]
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, self.probabilities.values())):
+            raise ValueError("probabilities must be finite")
 
 
 class SampledData(msgspec.Struct, frozen=True, tag="sampled"):
@@ -61,13 +73,18 @@ class SampledData(msgspec.Struct, frozen=True, tag="sampled"):
     stored: bytes
     anchor_s: float = 0.0
 
+    def __post_init__(self) -> None:
+        if len(self.stored) % 2 or not (0 < self.sample_rate_hz < math.inf and 0 < self.factor < math.inf):
+            raise ValueError("sampled data must be int16 with a positive rate and factor")
+
     @classmethod
     def from_values(
         cls, values: NDArray[np.float32], *, unit: str, sample_rate_hz: float, factor: float, anchor_s: float = 0.0
     ) -> SampledData:
-        """Store ``values`` (shape (n,)); what does not fit in int16 saturates, NaN stays missing."""
-        steps = np.clip(np.rint(np.nan_to_num(values) / factor), _MISSING + 1, -_MISSING - 1)
-        stored = np.where(np.isfinite(values), steps, _MISSING).astype("<i2").tobytes()
+        """Store ``values`` (shape (n,)); what does not fit in int16 saturates, NaN and infinity become missing."""
+        measured = np.isfinite(values)
+        steps = np.rint(np.where(measured, values, 0).astype(np.float64) / factor)
+        stored = np.where(measured, np.clip(steps, _MISSING + 1, -_MISSING - 1), _MISSING).astype("<i2").tobytes()
         return cls(unit=unit, sample_rate_hz=sample_rate_hz, factor=factor, stored=stored, anchor_s=anchor_s)
 
     def values(self) -> NDArray[np.float32]:
@@ -105,7 +122,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """
 
     code: Code
-    effective_time_ns: int
+    effective_time_ns: Nanoseconds
     stream: str
     subject: str
     value: Value | None = None

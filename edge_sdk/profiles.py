@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -14,6 +14,7 @@ from edge_sdk.settings import load_toml
 
 Backend = Literal["litert", "edgetpu", "tensorrt"]
 DType = Literal["float32", "float16", "int8", "int16"]
+Count = Annotated[int, msgspec.Meta(gt=0)]
 
 
 class Cpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -21,8 +22,8 @@ class Cpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     model: str
     architecture: Literal["armv7l", "aarch64", "x86_64"]
-    cores: int
-    clock_hz: int
+    cores: Count
+    clock_hz: Count
 
 
 class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -30,8 +31,8 @@ class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     kind: Literal["edgetpu", "cuda"]
     name: str
-    count: int
-    memory_bytes: int
+    count: Count
+    memory_bytes: Count
     compute_capability: str = ""
 
 
@@ -54,7 +55,7 @@ class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 class Power(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Power supply the vendor asks for."""
 
-    supply_w: float
+    supply_w: Annotated[float, msgspec.Meta(gt=0)]
 
 
 class HardwareProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -66,7 +67,7 @@ class HardwareProfile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     slug: str
     name: str
     vendor: str
-    memory_bytes: int
+    memory_bytes: Count
     cpu: Cpu
     runtime: Runtime
     system: System

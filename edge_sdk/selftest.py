@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import numpy as np
 
@@ -14,6 +16,10 @@ class Array(msgspec.Struct, frozen=True, kw_only=True):
 
     shape: tuple[int, ...]
     values: bytes
+
+    def __post_init__(self) -> None:
+        if min(self.shape, default=0) < 0 or len(self.values) != 4 * math.prod(self.shape):
+            raise ValueError(f"{len(self.values)} bytes are not float32 values of shape {self.shape}")
 
     @classmethod
     def of(cls, array: FloatArray) -> Array:
@@ -52,5 +58,5 @@ def decode_self_test(data: bytes) -> SelfTest:
     """
     try:
         return msgspec.msgpack.decode(data, type=SelfTest)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestError(f"self-test cannot be read ({error})", remedy="seal the bundle again") from error

@@ -44,7 +44,8 @@ def quantize(values: FloatArray, spec: TensorSpec) -> NDArray[Any]:
             f"input '{spec.name}' has missing or infinite values", remedy="give the model only windows of good quality"
         )
     limits = np.iinfo(dtype)
-    steps = np.rint(np.asarray(values, dtype=np.float32) / np.float32(spec.scale)) + spec.zero_point
+    with np.errstate(over="ignore"):  # what overflows saturates
+        steps = np.rint(np.asarray(values, dtype=np.float32) / np.float32(spec.scale)) + spec.zero_point
     stored: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(dtype)
     return stored
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from edge_sdk.errors import ConfigError, MessageError
 
@@ -49,8 +50,11 @@ class DeviceTopics:
         return self._leaf("alarm")
 
     def latest(self, code: str) -> str:
-        """Newest value of one code, JSON, retained, for dashboards of any make."""
-        return self._leaf(f"latest/{code}")
+        """Newest value of one code, JSON, retained, for dashboards of any make.
+
+        What MQTT could misread in the code is percent-encoded.
+        """
+        return self._leaf(f"latest/{quote(code, safe='')}")
 
     @property
     def status(self) -> str:
@@ -85,9 +89,14 @@ def parse(topic: str) -> tuple[DeviceTopics, str]:
         MessageError: Not one of our topics.
     """
     parts = topic.split("/", 4)
-    if len(parts) != 5 or "/".join(parts[:2]) != ROOT or parts[4].split("/", 1)[0] not in LEAVES:  # noqa: PLR2004
+    if len(parts) != 5 or "/".join(parts[:2]) != ROOT or not _is_leaf(parts[4]):  # noqa: PLR2004
         raise MessageError(f"topic {topic!r} is not {ROOT}/SITE/DEVICE/LEAF")
     try:
         return DeviceTopics(parts[2], parts[3]), parts[4]
     except ConfigError as error:
         raise MessageError(f"topic {topic!r} names no valid device") from error
+
+
+def _is_leaf(leaf: str) -> bool:
+    name, *code = leaf.split("/")
+    return name in LEAVES and len(code) == (name == "latest") and all(code)

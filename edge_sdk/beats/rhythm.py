@@ -1,0 +1,97 @@
+"""Rhythm of a beat: its intervals against the patient's own, over seconds, half a minute and minutes.
+
+Ratios of RR intervals, taken against the patient's running values and not those of the training set, are what carries
+over from patient to patient: P. de Chazal et al., IEEE Trans Biomed Eng 51(7):1196 (2004); M. Llamedo and
+J. P. Martínez, IEEE Trans Biomed Eng 58(3):616 (2011).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_sdk.tensors import FloatArray
+
+SHORTEST_RR_S, LONGEST_RR_S = 0.2, 3.0
+_FEW, _SOME, _MANY = 10, 40, 300
+_USUAL_RR_S = 0.8
+_EARLY = 0.15
+
+RHYTHM_FEATURES = (
+    "rr_before",
+    "rr_usual",
+    "rr_long_run",
+    "rr_before_to_last_10",
+    "rr_before_to_last_40",
+    "rr_before_to_last_300",
+    "rr_before_to_slow_300",
+    "rr_before_to_previous",
+    "rr_previous_to_last_40",
+    "rr_after_to_last_10",
+    "rr_after_to_before",
+    "rr_after_to_slow_300",
+    "rr_both_to_last_10",
+    "irregularity_10",
+    "irregularity_40",
+    "successive_change_40",
+    "early_share_10",
+)
+
+
+class Rhythm:
+    """Remembers a patient's last RR intervals as logarithms of seconds; its state is bounded."""
+
+    def __init__(self) -> None:
+        self._past: deque[float] = deque(maxlen=_MANY)
+
+    def features(self, rr_before_s: float, rr_after_s: float) -> FloatArray:
+        """Return `RHYTHM_FEATURES` of the next beat, float32, and remember it.
+
+        Args:
+            rr_before_s: Seconds since the previous R peak; NaN for the first beat.
+            rr_after_s: Seconds to the next R peak, or more than `LONGEST_RR_S` when none came.
+        """
+        past = np.array(self._past if self._past else [_log_s(rr_before_s)])
+        before, after = _log_s(rr_before_s), _log_s(rr_after_s)
+        if np.isfinite(rr_before_s):
+            self._past.append(before)
+        return _compare(before, after, past)
+
+
+def _log_s(interval_s: float) -> float:
+    if not np.isfinite(interval_s):
+        interval_s = _USUAL_RR_S
+    return float(np.log(min(max(interval_s, SHORTEST_RR_S), LONGEST_RR_S)))
+
+
+def _compare(before: float, after: float, past: NDArray[np.float64]) -> FloatArray:
+    few, some = past[-_FEW:], past[-_SOME:]
+    usual, recent, typical = float(np.median(few)), float(some.mean()), float(np.median(past))
+    slow = float(np.partition(past, int(0.8 * (len(past) - 1)))[int(0.8 * (len(past) - 1))])
+    previous = float(past[-1])
+    both = float(np.log((np.exp(before) + np.exp(after)) / 2))
+    changes = np.abs(np.diff(some)) if len(some) > 1 else np.zeros(1)
+    return np.array(
+        [
+            before,
+            usual,
+            typical,
+            before - usual,
+            before - recent,
+            before - typical,
+            before - slow,
+            before - previous,
+            previous - recent,
+            after - usual,
+            after - before,
+            after - slow,
+            both - usual,
+            few.std(),
+            some.std(),
+            np.median(changes),
+            (few < slow - _EARLY).mean(),
+        ],
+        np.float32,
+    )

@@ -7,7 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from edge_sdk.contracts import FixedWindows, InputContract
+from edge_sdk.beats import BeatWindower
+from edge_sdk.beats.windower import Beat
+from edge_sdk.contracts import BeatWindows, FixedWindows, InputContract
 from edge_sdk.tensors import FloatArray
 
 
@@ -47,8 +49,6 @@ def windower_for(contract: InputContract) -> Windower:
     rate = contract.signal.sample_rate_hz
     if isinstance(contract.windows, FixedWindows):
         return FixedWindower(length=round(contract.windows.length_s * rate), hop=round(contract.windows.hop_s * rate))
-    from edge_sdk.heartbeats import HeartbeatWindower
-
     return HeartbeatWindower(contract.windows, sample_rate_hz=rate)
 
 
@@ -81,3 +81,28 @@ class FixedWindower:
     def flush(self) -> list[Window]:
         """Return nothing: an incomplete window is no window."""
         return []
+
+
+class HeartbeatWindower:
+    """One window per heartbeat, anchored on its R peak; see `edge_sdk.beats`."""
+
+    def __init__(self, windows: BeatWindows, *, sample_rate_hz: float) -> None:
+        self._beats = BeatWindower(sample_rate_hz=sample_rate_hz, before_s=windows.before_s, after_s=windows.after_s)
+
+    def push(self, samples: FloatArray) -> list[Window]:
+        """Take samples of shape (n,) and return the beats they complete."""
+        return [self._window(beat) for beat in self._beats.push(samples)]
+
+    def flush(self) -> list[Window]:
+        """Return the beats that were waiting for their successor."""
+        return [self._window(beat) for beat in self._beats.flush()]
+
+    def _window(self, beat: Beat) -> Window:
+        return Window(
+            start_index=beat.r_index - self._beats.before,
+            end_index=beat.r_index + self._beats.after,
+            anchor_index=beat.r_index,
+            waveform=beat.waveform,
+            features=beat.features,
+            rr_s=beat.rr_s,
+        )

@@ -22,7 +22,7 @@ SLOPE_S = 0.060
 HOP_S = 0.100
 
 # Where the main deflection is looked for, around the middle of the energy.
-SEARCH_S = 0.090
+SEARCH_S = 0.110
 # A beat keeps the polarity of those before it unless the other side is this much larger.
 POLARITY_INERTIA = 1.4
 

@@ -12,10 +12,13 @@ from statistics import median
 from edge_sdk.detectors.qrs_candidates import Candidate
 
 REFRACTORY_S = 0.250
+CLOSEST_R_S = 0.200
 T_WAVE_S = 0.360  # Pan & Tompkins
+LATE_T_WAVE_S = 0.480
 P_WAVE_S = 0.400
 WAVE_SHARE = 0.5
 """A T or P wave is less steep than this share of its QRS complex (Pan & Tompkins)."""
+LATE_WAVE_SHARE = 0.25
 
 THRESHOLD = 0.32
 """Where between the noise's and the beats' height a beat begins."""
@@ -41,7 +44,7 @@ REGULAR_LEAST = 4
 
 LEARNING_S = 2.0
 LEAST_HEIGHT_MV = 0.03
-"""A monitor must not count a QRS complex below 0.15 mV (ANSI/AAMI EC13); its envelope is about a quarter of that."""
+"""No beat is lower. Monitors need not count QRS complexes under 0.15 mV (ANSI/AAMI EC13); their envelope is 0.05 mV."""
 RELEARN_S = 2.5
 
 
@@ -114,12 +117,12 @@ class BeatRules:
         return index - self._last.index if self._last else float("inf")
 
     def _consider(self, c: Candidate) -> None:
-        rate, last, since = self.sample_rate_hz, self._last, self._since_last(c.index)
-        if last and since < REFRACTORY_S * rate:
-            if c.height > last.height and self._open:
+        last = self._last
+        if self._too_close(c):
+            if last and c.height > last.height and self._open:
                 self._open[-1] = c
             return
-        is_wave = last is not None and since < T_WAVE_S * rate and c.slope < WAVE_SHARE * last.slope
+        is_wave = self._is_t_wave(c)
         threshold = max(self._noise + THRESHOLD * (self._signal - self._noise), LEAST_HEIGHT_MV)
         if c.height > threshold and not is_wave:
             self._drop_impostors(c)
@@ -130,6 +133,20 @@ class BeatRules:
             self._noise += NOISE_WEIGHT * (min(c.height, self._signal) - self._noise)
             if not is_wave:
                 self._passed_over.append(c)
+
+    def _too_close(self, c: Candidate) -> bool:
+        apart = c.r_index - self._last.r_index if self._last else c.r_index
+        rate = self.sample_rate_hz
+        return self._last is not None and (
+            self._since_last(c.index) < REFRACTORY_S * rate or apart < CLOSEST_R_S * rate
+        )
+
+    def _is_t_wave(self, c: Candidate) -> bool:
+        since_s = self._since_last(c.index) / self.sample_rate_hz
+        if self._last is None or since_s >= LATE_T_WAVE_S:
+            return False
+        share = WAVE_SHARE if since_s < T_WAVE_S else LATE_WAVE_SHARE
+        return c.slope < share * self._last.slope
 
     def _accept(self, c: Candidate, weight: float) -> None:
         since = self._since_last(c.index)
@@ -181,6 +198,9 @@ class BeatRules:
         wait = min(SEARCH_BACK_RR * median(self._rr), SEARCH_BACK_LIMIT_S * self.sample_rate_hz)
         while self._passed_over and self._since_last(now) > wait:
             best = max(self._passed_over, key=lambda c: c.height)
+            if self._too_close(best):
+                self._passed_over.remove(best)
+                continue
             if best.height <= max(SEARCH_BACK_THRESHOLD * self._signal, LEAST_HEIGHT_MV):
                 return
             self._accept(best, SEARCH_BACK_WEIGHT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from device_agents.runtimes.base import Runtime
 from device_agents.runtimes.litert import litert
@@ -26,10 +27,8 @@ def load_runtime(model: bytes, artifact: Artifact, *, backend: str, threads: int
             f"the model was compiled for {artifact.backend}, which this version of the agent cannot run",
             remedy="convert it for a board that runs litert",
         )
-    missing = None
-    for name in RUNTIMES if backend == "auto" else (backend,):
-        try:
+    chosen = list(RUNTIMES) if backend == "auto" else [backend]
+    for name in chosen[:-1]:
+        with suppress(MissingDependency):
             return RUNTIMES[name](model, artifact, threads=threads)
-        except MissingDependency as error:
-            missing = missing or error
-    raise missing or MissingDependency("no runtime is known")
+    return RUNTIMES[chosen[-1]](model, artifact, threads=threads)

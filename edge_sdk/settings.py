@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -18,7 +19,7 @@ _UNKNOWN_FIELD = re.compile(r"unknown field `(?P<key>[^`]+)`")
 
 
 def load_toml(path: Path, kind: type[T], *, what: str, error: type[InvalidInput] = ConfigError) -> T:
-    """Read a TOML file into ``kind``, a msgspec structure with ``forbid_unknown_fields``.
+    """Read a TOML file into ``kind``, a msgspec structure; a key that none of its parts has is refused.
 
     Args:
         path: The file.
@@ -31,17 +32,33 @@ def load_toml(path: Path, kind: type[T], *, what: str, error: type[InvalidInput]
     """
     data = read_bytes(path, what=what)
     try:
-        return msgspec.toml.decode(data, type=kind, dec_hook=_path)
+        typed, value = msgspec.toml.decode(data), msgspec.toml.decode(data, type=kind, dec_hook=_path)
     except msgspec.ValidationError as cause:
         raise error(f"{what} {path}: {cause}", remedy=_advice(str(cause), kind)) from cause
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
         raise error(f"{what} {path} is not TOML ({cause})", remedy="correct the line it names") from cause
+    for key in _unknown_keys(typed, msgspec.to_builtins(value, enc_hook=str)):
+        raise error(f"{what} {path}: unknown field `{key}`", remedy=_nearest(key, kind))
+    return value
 
 
 def _path(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    raise NotImplementedError(kind)
+    raise ValueError(f"expected {kind.__name__.lower()} in quotes")
+
+
+def _unknown_keys(typed: Any, understood: Any) -> Iterator[str]:
+    # Structures that messages use too ignore what they do not know; a person's slip must not be ignored.
+    if isinstance(typed, dict):
+        for key, part in typed.items():
+            if key in understood:
+                yield from _unknown_keys(part, understood[key])
+            else:
+                yield key
+    elif isinstance(typed, list):
+        for part, seen in zip(typed, understood, strict=False):
+            yield from _unknown_keys(part, seen)
 
 
 def _advice(message: str, kind: Any) -> str:
@@ -49,9 +66,11 @@ def _advice(message: str, kind: Any) -> str:
     if missing:
         return f"add '{missing['key']}'"
     unknown = _UNKNOWN_FIELD.search(message)
-    if not unknown:
-        return "correct that value"
-    near = difflib.get_close_matches(unknown["key"], sorted(_field_names(kind)), n=1)
+    return _nearest(unknown["key"], kind) if unknown else "correct that value"
+
+
+def _nearest(key: str, kind: Any) -> str:
+    near = difflib.get_close_matches(key, sorted(_field_names(kind)), n=1)
     return f"did you mean '{near[0]}'?" if near else "remove it"
 
 

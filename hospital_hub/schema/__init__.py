@@ -1,0 +1,1 @@
+"""The database schema: one migration per version, run by Alembic when the hub starts."""

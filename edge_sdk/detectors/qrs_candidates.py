@@ -15,7 +15,7 @@ from edge_sdk.filters import Float64Array, HopFilter, group_delay_s, high_pass, 
 
 # Chosen on MIT-BIH DS1; QRS energy peaks at 10 to 15 Hz, T and P waves lie below, muscle noise above
 # (Thakor, Webster & Tompkins 1984).
-LOW_HZ, HIGH_HZ = 6.0, 18.0
+LOW_HZ, HIGH_HZ = 8.0, 20.0
 QRS_S = 0.080
 RIVAL_S = 0.100
 SLOPE_S = 0.060

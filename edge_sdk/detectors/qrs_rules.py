@@ -44,7 +44,7 @@ REGULAR_LEAST = 4
 
 LEARNING_S = 2.0
 LEAST_HEIGHT_MV = 0.03
-"""No beat is lower. Monitors need not count QRS complexes under 0.15 mV (ANSI/AAMI EC13); their envelope is 0.05 mV."""
+"""No beat is lower. Monitors need not count QRS complexes under 0.15 mV (ANSI/AAMI EC13): 0.03 to 0.05 mV here."""
 RELEARN_S = 2.5
 
 

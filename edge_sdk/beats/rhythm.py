@@ -53,7 +53,7 @@ class Rhythm:
             rr_before_s: Seconds since the previous R peak; NaN for the first beat.
             rr_after_s: Seconds to the next R peak, or more than `LONGEST_RR_S` when none came.
         """
-        past = np.array(self._past if self._past else [_log_s(rr_before_s)])
+        past = np.array(self._past or [_log_s(rr_before_s)])
         before, after = _log_s(rr_before_s), _log_s(rr_after_s)
         if np.isfinite(rr_before_s):
             self._past.append(before)

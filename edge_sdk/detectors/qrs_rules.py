@@ -20,7 +20,7 @@ WAVE_SHARE = 0.5
 """A T or P wave is less steep than this share of its QRS complex (Pan & Tompkins)."""
 LATE_WAVE_SHARE = 0.25
 
-THRESHOLD = 0.32
+THRESHOLD = 0.35
 """Where between the noise's and the beats' height a beat begins."""
 SEARCH_BACK_THRESHOLD = 0.20
 SEARCH_BACK_RR = 1.5

@@ -1,0 +1,1 @@
+"""The ECG beat classifier: data, training, evaluation."""

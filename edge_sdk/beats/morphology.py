@@ -1,35 +1,33 @@
-"""Shape of a beat: its QRS complex and P wave against the patient's own, learned while streaming.
-
-No label is needed: most beats of a patient look alike, and what looks otherwise stands out. The idea of a patient's
-running template goes back to the Argus system (F. M. Nolle, Comput Cardiol 1972).
-"""
+"""Shape of a beat: its QRS complex and P wave against the patient's own, learned while streaming."""
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 
+from edge_sdk.beats.families import Families, Family, correlation, size
 from edge_sdk.tensors import FloatArray
 
-_AMPLITUDE_BEATS = 31
-_FAMILIES = 8
-_ALIKE = 0.9
-_FORGET_AFTER = 300
-_SHIFT_S = 0.017
-_TINY = 1e-3
+_SMALLEST_MV = 0.1
+_ON_TIME = 0.12
 
 MORPHOLOGY_FEATURES = (
-    "qrs_correlation",
-    "qrs_amplitude",
-    "qrs_distance",
+    "usual_correlation",
+    "usual_amplitude",
+    "usual_distance",
+    "usual_share",
+    "usual_early",
+    "family_likeness",
+    "family_share",
+    "family_early",
+    "family_pause",
+    "family_amplitude",
     "qrs_width",
+    "qrs_width_to_usual",
     "qrs_area",
     "qrs_highest",
     "qrs_lowest",
-    "family_similarity",
-    "family_share",
-    "largest_family_share",
+    "t_area",
+    "roughness",
     "p_correlation",
     "p_amplitude",
     "p_distance",
@@ -38,9 +36,10 @@ MORPHOLOGY_FEATURES = (
     "p_position",
 )
 
-# Spans around the R peak in seconds: the QRS complex, and where the P wave is looked for.
+# Spans around the R peak in seconds.
 QRS_S = (-0.10, 0.125)
 P_S = (-0.25, -0.06)
+T_S = (0.15, 0.35)
 
 
 class Morphology:
@@ -52,102 +51,97 @@ class Morphology:
     """
 
     def __init__(self, *, sample_rate_hz: float, r_index: int) -> None:
-        rate = sample_rate_hz
-        self._rate, self._shift = rate, max(1, round(_SHIFT_S * rate))
-        self._qrs = slice(r_index + round(QRS_S[0] * rate), r_index + round(QRS_S[1] * rate))
-        self._p = slice(max(0, r_index + round(P_S[0] * rate)), r_index + round(P_S[1] * rate))
-        self._amplitudes: deque[float] = deque(maxlen=_AMPLITUDE_BEATS)
-        self._usual: FloatArray | None = None
-        self._usual_p: FloatArray | None = None
-        self._families: list[tuple[FloatArray, float]] = []
+        def span(bounds_s: tuple[float, float]) -> slice:
+            first, last = (r_index + round(bound * sample_rate_hz) for bound in bounds_s)
+            return slice(max(0, first), last)
 
-    def describe(self, beat: FloatArray, *, on_time: bool) -> tuple[FloatArray, FloatArray]:
+        self._rate = sample_rate_hz
+        self._qrs, self._p, self._t = span(QRS_S), span(P_S), span(T_S)
+        self._families = Families()
+        self._usual_p: FloatArray | None = None
+
+    def describe(self, beat: FloatArray, *, early: float, pause: float) -> tuple[FloatArray, FloatArray]:
         """Return a beat's waveform and `MORPHOLOGY_FEATURES`, and learn from it.
 
         Args:
             beat: float32, shape (time,), filtered, in mV.
-            on_time: Whether it came about when expected, so that its P wave is the usual one.
+            early: Log ratio of the interval before it to the usual one.
+            pause: Log ratio of the interval after it to the usual one.
 
         Returns:
             Waveform, shape (time, 2): the beat, and its difference from the usual one around the QRS complex, both
             in units of the patient's usual QRS height; and the features, float32.
         """
-        scale = self._scale(beat)
-        scaled = (beat - np.median(beat)) / scale
-        if self._usual is None or self._usual_p is None:
-            self._usual, self._usual_p = scaled[self._qrs].copy(), _level(scaled[self._p])
-        waveform = np.zeros((len(beat), 2), np.float32)
-        waveform[:, 0] = scaled
-        waveform[self._qrs, 1] = scaled[self._qrs] - self._usual
-        qrs, likeness = self._describe_qrs(scaled)
-        family = self._describe_family(scaled[self._qrs])
-        p_wave = self._describe_p(_level(scaled[self._p]), learn=on_time and likeness > _ALIKE)
-        return waveform, np.array([*qrs, *family, *p_wave], np.float32)
-
-    def _scale(self, beat: FloatArray) -> float:
-        self._amplitudes.append(float(np.ptp(beat[self._qrs])))
-        return max(float(np.median(self._amplitudes)), 0.05)
-
-    def _describe_qrs(self, scaled: FloatArray) -> tuple[list[float], float]:
-        assert self._usual is not None  # noqa: S101  # set by the first beat
-        qrs, usual = scaled[self._qrs], self._usual
-        likeness = max(
-            _correlation(scaled[self._qrs.start + shift : self._qrs.stop + shift], usual)
-            for shift in range(-self._shift, self._shift + 1, max(1, self._shift // 3))
-        )
-        centred, size, usual_size = qrs - qrs.mean(), _norm(qrs), _norm(usual)
-        slopes = np.abs(np.diff(qrs))
-        width = float((slopes > slopes.max() / 4).sum()) / self._rate
-        described = [
-            likeness,
-            float(np.log(size / usual_size)),
-            float(np.log1p(_norm(qrs - usual) / usual_size)),
-            10 * width,
-            float(np.abs(centred).sum() / (size * np.sqrt(len(qrs)))),
-            float(qrs.max()),
-            float(qrs.min()),
+        qrs = beat[self._qrs]
+        family, likeness = self._families.sort(qrs)
+        if family.count == 0:
+            family.learn(qrs, early, pause)
+        usual = self._families.largest
+        scale = max(float(np.ptp(usual.shape)), _SMALLEST_MV)
+        p_wave = _level(beat[self._p]) / np.float32(scale)
+        features = [
+            *self._against_usual(qrs, usual),
+            *self._family(qrs, family, likeness),
+            *self._shape(beat, usual, scale),
+            *self._against_usual_p(p_wave, learn=family is usual and abs(early) < _ON_TIME),
         ]
-        weight = 0.06 if likeness > _ALIKE - 0.05 else 0.01
-        self._usual = usual + weight * (qrs - usual)
-        return described, likeness
+        waveform = np.zeros((len(beat), 2), np.float32)
+        waveform[:, 0] = (beat - np.median(beat)) / scale
+        waveform[self._qrs, 1] = (qrs - usual.shape) / scale
+        family.learn(qrs, early, pause)
+        self._families.fade()
+        return waveform, np.array(features, np.float32)
 
-    def _describe_family(self, qrs: FloatArray) -> list[float]:
-        """Sort the beat into the family it resembles most, or a new one."""
-        total = sum(count for _, count in self._families) + 1
-        likeness = [_correlation(qrs, shape) for shape, _ in self._families]
-        best = int(np.argmax(likeness)) if likeness else -1
-        belongs = best >= 0 and likeness[best] > _ALIKE
-        share = self._families[best][1] / total if belongs else 0.0
-        largest = max((count for _, count in self._families), default=0.0) / total
-        if belongs:
-            shape, count = self._families[best]
-            self._families[best] = (shape + 0.1 * (qrs - shape), count + 1)
-        else:
-            self._found_family(qrs)
-        if total > _FORGET_AFTER:
-            self._families = [(shape, count / 2) for shape, count in self._families]
-        return [max(likeness, default=0.0), share, largest]
+    def _against_usual(self, qrs: FloatArray, usual: Family) -> list[float]:
+        return [
+            correlation(qrs, usual.shape),
+            float(np.log(size(qrs) / size(usual.shape))),
+            float(np.log1p(size(qrs - usual.shape) / size(usual.shape))),
+            usual.count / self._families.total,
+            usual.early,
+        ]
 
-    def _found_family(self, qrs: FloatArray) -> None:
-        if len(self._families) == _FAMILIES:
-            self._families.pop(int(np.argmin([count for _, count in self._families])))
-        self._families.append((qrs.copy(), 1.0))
+    def _family(self, qrs: FloatArray, family: Family, likeness: float) -> list[float]:
+        share = (family.count - 1) / self._families.total
+        return [likeness, share, family.early, family.pause, float(np.log(size(qrs) / size(family.shape)))]
 
-    def _describe_p(self, p_wave: FloatArray, *, learn: bool) -> list[float]:
-        assert self._usual_p is not None  # noqa: S101  # set by the first beat
-        usual = self._usual_p
-        size, usual_size = _norm(p_wave) + 0.05, _norm(usual) + 0.05
+    def _shape(self, beat: FloatArray, usual: Family, scale: float) -> list[float]:
+        qrs = beat[self._qrs]
+        rest = np.abs(np.diff(np.concatenate([beat[: self._qrs.start], beat[self._qrs.stop :]])))
+        width, usual_width = _width_s(qrs, self._rate), _width_s(usual.shape, self._rate)
+        return [
+            20 * width,
+            float(np.log(width / usual_width)),
+            float(np.abs(qrs - qrs.mean()).sum() / (size(qrs) * np.sqrt(len(qrs)))),
+            float(qrs.max()) / scale,
+            float(qrs.min()) / scale,
+            float(np.median(beat[self._t]) - np.median(beat)) / scale,
+            float(np.log(rest.mean() * self._rate / scale + 0.1)),
+        ]
+
+    def _against_usual_p(self, p_wave: FloatArray, *, learn: bool) -> list[float]:
+        usual = self._usual_p if self._usual_p is not None else p_wave
+        height, usual_height = size(p_wave) + 0.05, size(usual) + 0.05
         described = [
-            _correlation(p_wave, usual),
-            float(np.log(size / usual_size)),
-            float(np.log1p(_norm(p_wave - usual) / usual_size)),
+            correlation(p_wave, usual),
+            float(np.log(height / usual_height)),
+            float(np.log1p(size(p_wave - usual) / usual_height)),
             float(np.ptp(p_wave)),
             float(p_wave.max()),
             float(np.argmax(p_wave)) / len(p_wave),
         ]
-        if learn:
-            self._usual_p = usual + 0.08 * (p_wave - usual)
+        if learn or self._usual_p is None:
+            self._usual_p = usual + np.float32(0.08) * (p_wave - usual)
         return described
+
+
+def _width_s(qrs: FloatArray, sample_rate_hz: float) -> float:
+    """Return the standard deviation in time of the complex's slope energy: seconds, never 0."""
+    energy = np.diff(qrs) ** 2
+    times = np.arange(len(energy)) / sample_rate_hz
+    total = float(energy.sum()) + 1e-9
+    middle = float(energy @ times) / total
+    return float(np.sqrt(energy @ (times - middle) ** 2 / total)) + 1 / sample_rate_hz
 
 
 def _level(part: FloatArray) -> FloatArray:
@@ -155,11 +149,3 @@ def _level(part: FloatArray) -> FloatArray:
     ends = max(1, len(part) // 14)
     line: FloatArray = np.linspace(part[:ends].mean(), part[-ends:].mean(), len(part), dtype=np.float32)
     return part - line
-
-
-def _norm(part: FloatArray) -> float:
-    return float(np.linalg.norm(part - part.mean())) + _TINY
-
-
-def _correlation(a: FloatArray, b: FloatArray) -> float:
-    return float((a - a.mean()) @ (b - b.mean())) / (_norm(a) * _norm(b))

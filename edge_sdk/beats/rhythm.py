@@ -16,27 +16,30 @@ from edge_sdk.tensors import FloatArray
 
 SHORTEST_RR_S, LONGEST_RR_S = 0.2, 3.0
 _FEW, _SOME, _MANY = 10, 40, 300
+_PATTERN = 6
 _USUAL_RR_S = 0.8
 _EARLY = 0.15
 
 RHYTHM_FEATURES = (
     "rr_before",
-    "rr_usual",
-    "rr_long_run",
+    "rr_typical",
     "rr_before_to_last_10",
     "rr_before_to_last_40",
     "rr_before_to_last_300",
     "rr_before_to_slow_300",
-    "rr_before_to_previous",
-    "rr_previous_to_last_40",
+    "rr_before_to_quick_300",
     "rr_after_to_last_10",
+    "rr_after_to_last_40",
     "rr_after_to_before",
     "rr_after_to_slow_300",
-    "rr_both_to_last_10",
+    "rr_both_to_last_40",
     "irregularity_10",
     "irregularity_40",
+    "irregularity_300",
     "successive_change_40",
     "early_share_10",
+    "early_share_300",
+    *(f"rr_{back}_back_to_last_40" for back in range(1, _PATTERN + 1)),
 )
 
 
@@ -68,30 +71,39 @@ def _log_s(interval_s: float) -> float:
 
 def _compare(before: float, after: float, past: NDArray[np.float64]) -> FloatArray:
     few, some = past[-_FEW:], past[-_SOME:]
-    usual, recent, typical = float(np.median(few)), float(some.mean()), float(np.median(past))
-    slow = float(np.partition(past, int(0.8 * (len(past) - 1)))[int(0.8 * (len(past) - 1))])
-    previous = float(past[-1])
+    usual, recent = float(np.median(few)), float(some.mean())
+    quick, typical, slow = _quantiles(past, 0.2, 0.5, 0.8)
     both = float(np.log((np.exp(before) + np.exp(after)) / 2))
     changes = np.abs(np.diff(some)) if len(some) > 1 else np.zeros(1)
+    pattern = np.full(_PATTERN, recent)
+    pattern[: len(past)] = past[: -_PATTERN - 1 : -1]
     return np.array(
         [
             before,
-            usual,
             typical,
             before - usual,
             before - recent,
             before - typical,
             before - slow,
-            before - previous,
-            previous - recent,
+            before - quick,
             after - usual,
+            after - recent,
             after - before,
             after - slow,
-            both - usual,
+            both - recent,
             few.std(),
             some.std(),
+            past.std(),
             np.median(changes),
             (few < slow - _EARLY).mean(),
+            (past < slow - _EARLY).mean(),
+            *(pattern - recent),
         ],
         np.float32,
     )
+
+
+def _quantiles(past: NDArray[np.float64], *shares: float) -> list[float]:
+    places = [int(share * (len(past) - 1)) for share in shares]
+    ordered = np.partition(past, places)
+    return [float(ordered[place]) for place in places]

@@ -17,7 +17,7 @@ from edge_sdk.tensors import FloatArray
 # (AHA recommendations for monitoring electrocardiography).
 BASELINE_HZ, MUSCLE_HZ = 0.5, 40.0
 _FEATURE_LIMIT = 4.0
-_ON_TIME = 0.12
+_EARLY, _PAUSE = (RHYTHM_FEATURES.index(name) for name in ("rr_before_to_last_40", "rr_after_to_last_40"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,9 +99,9 @@ class BeatWindower:
         after_s = (self._peaks[0] - r_index) / self._rate if self._peaks else LONGEST_RR_S
         self._previous = r_index
         rhythm = self._rhythm.features(rr_s, after_s)
-        on_time = abs(float(rhythm[RHYTHM_FEATURES.index("rr_before_to_last_10")])) < _ON_TIME
         start = r_index - self.before - self._kept_from
         beat = self._kept[start : start + self.before + self.after]
-        waveform, morphology = self._morphology.describe(beat, on_time=on_time)
+        early, pause = float(rhythm[_EARLY]), float(rhythm[_PAUSE])
+        waveform, morphology = self._morphology.describe(beat, early=early, pause=pause)
         features = np.clip(np.concatenate([rhythm, morphology]), -_FEATURE_LIMIT, _FEATURE_LIMIT)
         return Beat(r_index=r_index, waveform=waveform[::2].copy(), features=features, rr_s=rr_s)

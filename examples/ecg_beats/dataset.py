@@ -15,7 +15,7 @@ from edge_sdk.ec57 import MATCH_WINDOW_S, Beats, Span, annotated_beats, ventricu
 
 LEAD = "MLII"
 SAMPLE_RATE_HZ = 360.0
-BEFORE_S, AFTER_S = 0.25, 0.35
+BEFORE_S, AFTER_S = 0.25, 0.45
 CLASSES = ("N", "S", "V")
 UNLABELLED = -1
 _BLOCK = 36_000

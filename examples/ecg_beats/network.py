@@ -21,7 +21,7 @@ EPOCHS = 15
 # How much each class is shown: as often as its square root in every record asks, and then in these shares.
 CLASS_SHARES = {"N": 1.0, "S": 0.6, "V": 0.6}
 # Intervals in seconds vary with age and fitness; the ratios do not.
-_ABSOLUTE_INTERVALS = [FEATURE_NAMES.index(name) for name in ("rr_before", "rr_usual", "rr_long_run")]
+_ABSOLUTE_INTERVALS = [FEATURE_NAMES.index(name) for name in ("rr_before", "rr_typical")]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def gather(records: Sequence[LabelledRecord]) -> Beats:
 
 def build(features: FloatArray) -> keras.Model:
     """Return an untrained network whose feature input is normalized by the given training features."""
-    waveform = keras.Input((108, 2), name="waveform")
+    waveform = keras.Input((126, 2), name="waveform")
     rhythm = keras.Input((features.shape[1],), name="features")
     shape = waveform
     for filters, width, pool in ((12, 7, 2), (16, 5, 2), (24, 5, 3)):

@@ -1,0 +1,88 @@
+"""A patient's beats, sorted into families of like shape while they come, without labels.
+
+What a family usually does says much about its members: ventricular beats look alike and come early, normal ones look
+alike and come on time, and a supraventricular beat looks like the normal ones but comes early. Sorting beats by shape
+while streaming goes back to the Argus system (F. M. Nolle et al., Comput Cardiol 1972).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_sdk.tensors import FloatArray
+
+_MOST = 8
+_ALIKE = 0.9
+_FORGET_AFTER = 300.0
+_TINY = 1e-3
+
+
+@dataclass(slots=True, eq=False)
+class Family:
+    """Beats of like shape.
+
+    Attributes:
+        shape: Their running mean around the QRS complex, in mV.
+        count: How many, older ones counting less.
+        early: Running mean of how early they came, as log ratio of the interval before them to the usual.
+        pause: Likewise of the interval after them.
+    """
+
+    shape: FloatArray
+    count: float = 0.0
+    early: float = 0.0
+    pause: float = 0.0
+
+    def learn(self, shape: FloatArray, early: float, pause: float) -> None:
+        """Take in one more member."""
+        self.count += 1
+        weight = max(0.08, 1 / self.count)
+        self.shape = self.shape + np.float32(weight) * (shape - self.shape)
+        self.early += weight * (early - self.early)
+        self.pause += weight * (pause - self.pause)
+
+
+class Families:
+    """At most eight families; the smallest gives way to a new one."""
+
+    def __init__(self) -> None:
+        self._known: list[Family] = []
+
+    @property
+    def largest(self) -> Family:
+        """The family of most beats; there is one once a beat was sorted."""
+        return max(self._known, key=lambda family: family.count)
+
+    @property
+    def total(self) -> float:
+        """How many beats are remembered."""
+        return sum(family.count for family in self._known)
+
+    def sort(self, shape: FloatArray) -> tuple[Family, float]:
+        """Return the family that a beat belongs to, a new one if it resembles none, and the likeness (-1 to 1)."""
+        likeness = [correlation(shape, family.shape) for family in self._known]
+        best = int(np.argmax(likeness)) if likeness else -1
+        if best >= 0 and likeness[best] > _ALIKE:
+            return self._known[best], likeness[best]
+        if len(self._known) == _MOST:
+            self._known.remove(min(self._known, key=lambda family: family.count))
+        self._known.append(Family(shape.copy()))
+        return self._known[-1], max(likeness, default=0.0)
+
+    def fade(self) -> None:
+        """Let the past count less, so that families follow the patient."""
+        if self.total > _FORGET_AFTER:
+            for family in self._known:
+                family.count /= 2
+
+
+def correlation(a: FloatArray, b: FloatArray) -> float:
+    """Return how alike two shapes of (time,) are whatever their height: -1 to 1."""
+    return float((a - a.mean()) @ (b - b.mean())) / (size(a) * size(b))
+
+
+def size(part: FloatArray) -> float:
+    """Return the Euclidean norm about the mean, never 0."""
+    return float(np.linalg.norm(part - part.mean())) + _TINY

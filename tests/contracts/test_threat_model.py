@@ -38,12 +38,12 @@ class Ward:
     port: int
     heard: list[bytes] = field(default_factory=list)
 
-    def as_device(self, *, says: str = "one", ca: str = "ca.pem") -> Connection:
+    def as_device(self, device: DeviceTopics = OURS, *, says: str = "one", ca: str = "ca.pem") -> Connection:
         (self.folder / "password").write_text(says)
         config = BrokerConfig(
             url=f"mqtts://localhost:{self.tls_port}",
             ca_file=self.folder / ca,
-            username=OURS.device,
+            username=device.device,
             password_file=self.folder / "password",
         )
         return Broker(config, client_id="ward-3-gw-1", on_message=self.heard.append).connect()
@@ -88,7 +88,9 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     (ward.folder / "devices.acl").write_text(rules)
     certificate(ward.folder)
     passwords = ward.folder / "passwords"
-    subprocess.run(["mosquitto_passwd", "-c", "-b", passwords, OURS.device, "one"], check=True)
+    passwords.touch(mode=0o600)
+    for device in (OURS, OTHERS):
+        subprocess.run(["mosquitto_passwd", "-b", passwords, device.device, "one"], check=True)
     binary = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
     with (ward.folder / "log").open("wb") as log:
         broker = subprocess.Popen([binary, "-c", ward.folder / "mosquitto.conf"], stderr=log, stdout=log)
@@ -144,6 +146,13 @@ def test_a_device_hears_the_hub_on_its_own_topics_alone(ward: Ward):
         serve(hub, device, until=lambda: expected <= set(ward.heard), timeout_s=10)
         serve(hub, device)
     assert set(ward.heard) == expected
+
+
+def test_a_device_cannot_throw_another_off_by_its_client_id(ward: Ward):
+    with closing(ward.as_device()) as ours, closing(ward.as_device(OTHERS)):
+        deadline = time.monotonic() + 0.5
+        while time.monotonic() < deadline:
+            assert ours.serve(timeout_s=0.02)
 
 
 def test_a_wrong_password_is_refused(ward: Ward):

@@ -7,7 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any
 
 import sqlalchemy as sa
 
@@ -62,7 +62,7 @@ def _query(device: str, code: str) -> sa.Select[Any]:
     return query.where(o.code == code) if code else query
 
 
-def _write_csv(rows: Iterator[Row], out: TextIO) -> int:
+def _write_csv(rows: Iterator[Row], out: IO[str]) -> int:
     writer = csv.writer(out)
     writer.writerow(_PLAIN)
     count = 0
@@ -72,15 +72,15 @@ def _write_csv(rows: Iterator[Row], out: TextIO) -> int:
     return count
 
 
-def _write_ndjson(rows: Iterator[Row], out: TextIO) -> int:
+def _write_ndjson(rows: Iterator[Row], out: IO[str]) -> int:
     return _write_lines(({name: row[name] for name in _PLAIN} for row in rows), out)
 
 
-def _write_fhir(rows: Iterator[Row], out: TextIO) -> int:
+def _write_fhir(rows: Iterator[Row], out: IO[str]) -> int:
     return _write_lines(map(fhir.observation, rows), out)
 
 
-def _write_lines(items: Iterator[dict[str, Any]], out: TextIO) -> int:
+def _write_lines(items: Iterator[dict[str, Any]], out: IO[str]) -> int:
     count = 0
     for item in items:
         out.write(json.dumps(item) + "\n")
@@ -88,7 +88,7 @@ def _write_lines(items: Iterator[dict[str, Any]], out: TextIO) -> int:
     return count
 
 
-FORMATS: dict[str, Callable[[Iterator[Row], TextIO], int]] = {
+FORMATS: dict[str, Callable[[Iterator[Row], IO[str]], int]] = {
     "csv": _write_csv,
     "ndjson": _write_ndjson,
     "fhir": _write_fhir,

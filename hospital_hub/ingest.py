@@ -125,15 +125,16 @@ class Ingest:
     def _handle(self, messages: list[Message]) -> None:
         batches: list[tuple[DeviceTopics, Batch]] = []
         for message in messages:
+            payload = bytes(message.payload)
             try:
                 device, leaf = topics.parse(message.topic)
                 if leaf == "observations":
-                    batches.append((device, decode_batch(message.payload)))
-                elif leaf == "status" and message.payload:
-                    self._store.heard(device, decode_json(message.payload, Status))
+                    batches.append((device, decode_batch(payload)))
+                elif leaf == "status" and payload:
+                    self._store.heard(device, decode_json(payload, Status))
             except MessageError as error:
                 _log.warning("set aside a message on %s: %s", message.topic, error)
-                self._store.quarantine(message.topic, message.payload, str(error))
+                self._store.quarantine(message.topic, payload, str(error))
         self._acknowledge(batches)
         for message in messages:
             self._client.ack(message.mid, message.qos)

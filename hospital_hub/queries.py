@@ -97,7 +97,7 @@ def _tile(store: Store, site: str, name: str, heard_ns: int | None, status: Row 
     return {
         "site": site,
         "device": name,
-        "subject": (rate or beat or [{"subject": ""}])[0]["subject"],
+        "subject": next((row["subject"] for row in (*rate, *beat)), ""),
         "online": bool(said.online),
         "age_s": age_s,
         "stale": age_s is None or age_s > STALE_S or not said.online,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -22,7 +22,7 @@ from edge_sdk.topics import DeviceTopics
 from hospital_hub.tables import DEVICES, EPOCHS, OBSERVATIONS, QUARANTINE, TOMBSTONES, VALUE_COLUMNS
 from hospital_hub.watermark import Arrived, as_ranges
 
-Row = Mapping[str, Any]
+Row = sa.RowMapping
 EpochKey = tuple[str, str, str]
 
 

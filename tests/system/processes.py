@@ -100,17 +100,27 @@ class Mosquitto(Program):
 
 @dataclass(kw_only=True)
 class Hub(Program):
-    """``edge-hub serve`` on an external broker."""
+    """``edge-hub serve`` with an external broker, or its own one on a fixed port."""
 
     broker: str
+    broker_port: int = field(default_factory=free_port)
+    web_port: int = field(default_factory=free_port)
 
     @property
     def database(self) -> str:
         return f"sqlite:///{self.folder / 'hub.db'}"
 
+    @property
+    def broker_url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.broker_port}" if self.broker == "embedded" else self.broker
+
+    @property
+    def web(self) -> str:
+        return f"http://127.0.0.1:{self.web_port}"
+
     def command(self) -> list[str | Path]:
-        listen = ["--listen", "127.0.0.1:0", "--database", self.database, "--broker", self.broker]
-        return [BIN / "edge-hub", "serve", *listen]
+        addresses = ["--listen", f"127.0.0.1:{self.web_port}", "--broker-listen", f"127.0.0.1:{self.broker_port}"]
+        return [BIN / "edge-hub", "serve", *addresses, "--database", self.database, "--broker", self.broker]
 
     def start(self) -> None:
         ready_before = self._times_ready()

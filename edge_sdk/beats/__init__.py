@@ -1,9 +1,10 @@
 """Heartbeats as a classifier sees them: a short waveform and what a cardiologist would compare it with."""
 
+from edge_sdk.beats.describer import BeatDescriber
 from edge_sdk.beats.morphology import MORPHOLOGY_FEATURES
 from edge_sdk.beats.rhythm import RHYTHM_FEATURES
 from edge_sdk.beats.windower import BeatWindower
 
 FEATURE_NAMES = (*RHYTHM_FEATURES, *MORPHOLOGY_FEATURES)
 
-__all__ = ["FEATURE_NAMES", "MORPHOLOGY_FEATURES", "RHYTHM_FEATURES", "BeatWindower"]
+__all__ = ["FEATURE_NAMES", "MORPHOLOGY_FEATURES", "RHYTHM_FEATURES", "BeatDescriber", "BeatWindower"]

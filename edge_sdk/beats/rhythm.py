@@ -72,7 +72,7 @@ def _log_s(interval_s: float) -> float:
 def _compare(before: float, after: float, past: NDArray[np.float64]) -> FloatArray:
     few, some = past[-_FEW:], past[-_SOME:]
     usual, recent = float(np.median(few)), float(some.mean())
-    quick, typical, slow = _quantiles(past, 0.2, 0.5, 0.8)
+    quick, typical, slow = _quantiles(past, 0.1, 0.5, 0.9)
     both = float(np.log((np.exp(before) + np.exp(after)) / 2))
     changes = np.abs(np.diff(some)) if len(some) > 1 else np.zeros(1)
     pattern = np.full(_PATTERN, recent)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge_sdk.beats.morphology import Morphology
-from edge_sdk.beats.rhythm import LONGEST_RR_S, RHYTHM_FEATURES, Rhythm
+from edge_sdk.beats.describer import BeatDescriber
+from edge_sdk.beats.rhythm import LONGEST_RR_S
 from edge_sdk.detectors.r_peaks import RPeakDetector
 from edge_sdk.filters import StreamFilter, high_pass, low_pass
 from edge_sdk.tensors import FloatArray
@@ -16,8 +16,6 @@ from edge_sdk.tensors import FloatArray
 # Baseline wander lies below, the QRS complex and P wave above 0.5 Hz; little of either lies above 40 Hz
 # (AHA recommendations for monitoring electrocardiography).
 BASELINE_HZ, MUSCLE_HZ = 0.5, 40.0
-_FEATURE_LIMIT = 4.0
-_EARLY, _PAUSE = (RHYTHM_FEATURES.index(name) for name in ("rr_before_to_last_40", "rr_after_to_last_40"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +24,7 @@ class Beat:
 
     Attributes:
         r_index: Sample of its R peak, counted from the start of the stream.
-        waveform: float32, shape (time, 2), at half the sample rate; see `Morphology.describe`.
+        waveform: float32, shape (time, 2), at half the sample rate; see `BeatDescriber.describe`.
         features: float32, shape (features,), each within -4 to 4; see `edge_sdk.beats.FEATURE_NAMES`.
         rr_s: Seconds since the previous R peak; NaN for the first.
     """
@@ -50,9 +48,7 @@ class BeatWindower:
         rate = sample_rate_hz
         self._rate = rate
         self.before, self.after = round(before_s * rate), round(after_s * rate)
-        self._filter = StreamFilter(
-            high_pass(cutoff_hz=BASELINE_HZ, sample_rate_hz=rate) + low_pass(cutoff_hz=MUSCLE_HZ, sample_rate_hz=rate)
-        )
+        self._filter = ecg_filter(rate)
         self._detector = RPeakDetector(sample_rate_hz=rate)
         self._patience = round(LONGEST_RR_S * rate) + self._detector.max_delay_samples
         self._kept: FloatArray = np.zeros(self.before, np.float32)
@@ -60,8 +56,7 @@ class BeatWindower:
         self._received = 0
         self._peaks: deque[int] = deque()
         self._previous: int | None = None
-        self._rhythm = Rhythm()
-        self._morphology = Morphology(sample_rate_hz=rate, r_index=self.before)
+        self._describer = BeatDescriber(sample_rate_hz=rate, r_index=self.before)
 
     def push(self, samples: FloatArray) -> list[Beat]:
         """Take the next samples, float32 of shape (n,), in mV, NaN where missing; return the beats they complete."""
@@ -98,10 +93,13 @@ class BeatWindower:
         rr_s = (r_index - self._previous) / self._rate if self._previous is not None else float("nan")
         after_s = (self._peaks[0] - r_index) / self._rate if self._peaks else LONGEST_RR_S
         self._previous = r_index
-        rhythm = self._rhythm.features(rr_s, after_s)
         start = r_index - self.before - self._kept_from
         beat = self._kept[start : start + self.before + self.after]
-        early, pause = float(rhythm[_EARLY]), float(rhythm[_PAUSE])
-        waveform, morphology = self._morphology.describe(beat, early=early, pause=pause)
-        features = np.clip(np.concatenate([rhythm, morphology]), -_FEATURE_LIMIT, _FEATURE_LIMIT)
-        return Beat(r_index=r_index, waveform=waveform[::2].copy(), features=features, rr_s=rr_s)
+        waveform, features = self._describer.describe(beat, rr_before_s=rr_s, rr_after_s=after_s)
+        return Beat(r_index=r_index, waveform=waveform, features=features, rr_s=rr_s)
+
+
+def ecg_filter(sample_rate_hz: float) -> StreamFilter:
+    """Return the filter that beats are cut from: without baseline wander and muscle noise."""
+    high = high_pass(cutoff_hz=BASELINE_HZ, sample_rate_hz=sample_rate_hz)
+    return StreamFilter(high + low_pass(cutoff_hz=MUSCLE_HZ, sample_rate_hz=sample_rate_hz))

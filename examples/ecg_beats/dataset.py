@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
-from edge_sdk.beats import BeatWindower
+from edge_sdk.beats import BeatDescriber, BeatWindower
+from edge_sdk.beats.rhythm import LONGEST_RR_S
+from edge_sdk.beats.windower import ecg_filter
 from edge_sdk.ec57 import MATCH_WINDOW_S, Beats, Span, annotated_beats, ventricular_flutter_spans
 
 LEAD = "MLII"
@@ -33,6 +35,7 @@ class LabelledRecord:
         labels: int64 (beats,), index into `CLASSES`, or `UNLABELLED` for other classes and false detections.
         reference: The cardiologists' beats.
         excluded: Ventricular flutter, where beats cannot be told apart.
+        filtered: float32 (beats, samples), each beat as the describer gets it.
     """
 
     name: str
@@ -42,6 +45,7 @@ class LabelledRecord:
     labels: NDArray[np.int64]
     reference: Beats
     excluded: tuple[Span, ...]
+    filtered: NDArray[np.float32]
 
 
 def record_paths(folder: Path) -> list[Path]:
@@ -74,6 +78,44 @@ def read_record(path: Path) -> LabelledRecord:
         labels=label_beats(r_index, reference),
         reference=reference,
         excluded=ventricular_flutter_spans(annotation.sample, annotation.symbol),
+        filtered=filtered_beats(samples, r_index),
+    )
+
+
+def filtered_beats(samples: NDArray[np.float32], r_index: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return each beat as the describer gets it, float32 (beats, time)."""
+    stream = ecg_filter(SAMPLE_RATE_HZ)
+    before, after = round(BEFORE_S * SAMPLE_RATE_HZ), round(AFTER_S * SAMPLE_RATE_HZ)
+    filtered = np.concatenate([stream.push(samples), stream.flush()])
+    padded = np.pad(filtered, (before, after))
+    return np.stack([padded[at : at + before + after] for at in r_index])
+
+
+def with_more_ectopy(record: LabelledRecord, *, drop: float, seed: int) -> LabelledRecord:
+    """Return the patient as if ectopic beats were more frequent, described anew.
+
+    A share of the normal beats that neither follow nor precede an ectopic one is left out, each beat keeping its own
+    intervals. What the describer then holds for usual is what it would in a patient with that much ectopy: in DS1 a
+    few patients have many ectopic beats, and in none are they the majority.
+    """
+    ectopic = record.labels > 0
+    near = ectopic | np.roll(ectopic, 1) | np.roll(ectopic, -1)
+    kept = np.flatnonzero(near | (np.random.default_rng(seed).random(len(near)) >= drop))
+    intervals = np.diff(record.r_index) / SAMPLE_RATE_HZ
+    before = np.concatenate([[np.nan], intervals])
+    after = np.concatenate([intervals, [LONGEST_RR_S]])
+    describer = BeatDescriber(sample_rate_hz=SAMPLE_RATE_HZ, r_index=round(BEFORE_S * SAMPLE_RATE_HZ))
+    told = [
+        describer.describe(record.filtered[at], rr_before_s=float(before[at]), rr_after_s=float(after[at]))
+        for at in kept
+    ]
+    return replace(
+        record,
+        r_index=record.r_index[kept],
+        waveform=np.stack([waveform for waveform, _ in told]),
+        features=np.stack([features for _, features in told]),
+        labels=record.labels[kept],
+        filtered=record.filtered[kept],
     )
 
 

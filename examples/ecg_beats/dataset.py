@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,8 @@ SAMPLE_RATE_HZ = 360.0
 BEFORE_S, AFTER_S = 0.25, 0.45
 CLASSES = ("N", "S", "V")
 UNLABELLED = -1
+# Shares of a patient's normal beats left out in the copies made for training.
+MORE_ECTOPY = (0.6, 0.95)
 _BLOCK = 36_000
 
 
@@ -123,6 +127,15 @@ def read_records(folder: Path, *, workers: int = 2) -> list[LabelledRecord]:
     """Read every annotated record in a folder."""
     with ProcessPoolExecutor(workers) as pool:
         return list(pool.map(read_record, record_paths(folder)))
+
+
+def expand(records: Sequence[LabelledRecord], *, workers: int = 2) -> list[LabelledRecord]:
+    """Return the records and, for each, the same patient with more ectopy; for training only."""
+    with ProcessPoolExecutor(workers) as pool:
+        return [
+            *records,
+            *(copy for drop in MORE_ECTOPY for copy in pool.map(partial(with_more_ectopy, drop=drop, seed=1), records)),
+        ]
 
 
 def label_beats(r_index: NDArray[np.int64], reference: Beats) -> NDArray[np.int64]:

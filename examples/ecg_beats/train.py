@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from ecg_beats.dataset import LabelledRecord, read_records
+from ecg_beats.dataset import LabelledRecord, expand, read_records
 from ecg_beats.network import EPOCHS, Beats, fit, gather, predict
 from ecg_beats.scoring import score_classes, show_scores
 
@@ -39,7 +39,7 @@ def main() -> int:
         cross_validate(records)
         return 0
     with Progress(console=console) as progress:
-        model = fit(records, epochs=EPOCHS, seed=SEED, callbacks=[Bar(progress, "all records")])
+        model = fit(expand(records), epochs=EPOCHS, seed=SEED, callbacks=[Bar(progress, "all records")])
     model.save(arguments.out)
     write_windows(records, arguments.out.parent)
     console.print(f"{arguments.out}: {model.count_params()} parameters")
@@ -74,7 +74,7 @@ def cross_validate(records: list[LabelledRecord]) -> None:
     with Progress(console=console) as progress:
         for fold in range(FOLDS):
             held_out = records[fold::FOLDS]
-            trained_on = [record for record in records if record not in held_out]
+            trained_on = expand([record for record in records if record.name not in {r.name for r in held_out}])
             model = fit(trained_on, epochs=EPOCHS, seed=SEED, callbacks=[Bar(progress, f"fold {fold + 1}")])
             for record in held_out:
                 scores[record.name] = score_classes(record, predict(model, record.waveform, record.features))

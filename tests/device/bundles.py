@@ -22,9 +22,7 @@ from edge_sdk.tensors import FloatArray, TensorSpec, dequantize, quantize
 
 DATA = Path(__file__).parent / "data"
 HARDWARE = "raspberry-pi-4b"
-LABELS = tuple(
-    Label(name=name, display=f"{name} beat", abnormal=name in "SVF") for name in ("N", "S", "V", "F", "Q")
-)
+LABELS = tuple(Label(name=name, display=f"{name} beat", abnormal=name in "SVF") for name in ("N", "S", "V", "F", "Q"))
 READS = InputContract(
     signal=SignalFormat(kind="ecg", unit="mV", channels=("MLII", "V1"), sample_rate_hz=360.0),
     windows=BeatWindows(before_s=0.2, after_s=0.3),
@@ -103,7 +101,9 @@ def make_bundle(
     generate_keys(folder)
     test = SelfTest(
         cases=tuple(
-            Case(inputs={name: Array.of(values) for name, values in inputs.items()}, expected=Array.of(expected(answer)))
+            Case(
+                inputs={name: Array.of(values) for name, values in inputs.items()}, expected=Array.of(expected(answer))
+            )
             for inputs, answer in cases(model)
         ),
         tolerance=0.06,  # two steps of the int8 output

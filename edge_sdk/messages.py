@@ -33,7 +33,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
 class RawEntry(msgspec.Struct, frozen=True, array_like=True):
     """An `Entry` whose observation is already MessagePack, as the outbox keeps it."""
 
-    seq: int
+    seq: Seq
     observation: msgspec.Raw
 
 
@@ -68,10 +68,10 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RawBatch(msgspec.Struct, frozen=True, kw_only=True):
-    """A `Batch` to send, its observations already encoded."""
+    """A `Batch` whose observations are still, or already, encoded."""
 
-    epoch: str
-    floor: int
+    epoch: Epoch
+    floor: Seq
     entries: tuple[RawEntry, ...] = ()
     tombstones: tuple[Tombstone, ...] = ()
     schema_version: int = SCHEMA_VERSION
@@ -157,6 +157,17 @@ def decode_batch(payload: bytes) -> Batch:
             `MAX_MESSAGE_BYTES` when inflated.
     """
     batch = _decoded(_inflated(payload), Batch)
+    _check_version(batch.schema_version)
+    return batch
+
+
+def decode_raw_batch(payload: bytes) -> RawBatch:
+    """Undo `encode_batch` but for the observations, so that one bad one does not spoil the others.
+
+    Raises:
+        MessageError: As `decode_batch`, except for what the observations say.
+    """
+    batch = _decoded(_inflated(payload), RawBatch)
     _check_version(batch.schema_version)
     return batch
 

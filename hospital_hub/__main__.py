@@ -67,10 +67,10 @@ def export(database: str, kind: str, out: Path, device: str, code: str) -> None:
 @click.option("--json", "json_path", type=_PATH, help="The findings, JSON.")
 def audit(database: str, json_path: Path | None) -> None:
     """Say what is stored of each device, and fail when something is missing without a tombstone."""
-    from hospital_hub import queries  # noqa: PLC0415
+    from hospital_hub.audit import audit as audit_store  # noqa: PLC0415
 
     with _store(database, must_exist=True) as store:
-        found = queries.audit(store)
+        found = audit_store(store)
     if json_path:
         write_atomic(json_path, json.dumps(found, indent=2).encode() + b"\n")
     for epoch in found["epochs"]:

@@ -19,7 +19,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hospital_hub import fhir, queries
+from edge_sdk.errors import MessageError
+from hospital_hub import fhir_server
+from hospital_hub.audit import audit
+from hospital_hub.dashboard import Dashboard
+from hospital_hub.fhir import Resource
+from hospital_hub.live import Live
 from hospital_hub.store import Store
 
 _TICK_S = 0.5
@@ -33,20 +38,9 @@ _PROTECTION = {
 }
 
 
-class Changes:
-    """Counts changes, so that whoever watches knows there is something new."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def __call__(self) -> None:
-        """Note a change."""
-        self.count += 1
-
-
-def make_app(store: Store, changes: Changes) -> Starlette:
+def make_app(store: Store, live: Live) -> Starlette:
     """Return the web application."""
-    site = _Site(store, changes)
+    site = _Site(store, live)
     static = Path(str(resources.files("hospital_hub") / "static"))
     routes = [
         Route("/", site.ward),
@@ -66,8 +60,8 @@ def make_app(store: Store, changes: Changes) -> Starlette:
 class _Site:
     """The pages and the API."""
 
-    def __init__(self, store: Store, changes: Changes) -> None:
-        self._store, self._changes = store, changes
+    def __init__(self, store: Store, live: Live) -> None:
+        self._store, self._live, self._dashboard = store, live, Dashboard(store, live)
         self._pages = Environment(loader=PackageLoader("hospital_hub"), autoescape=select_autoescape())
 
     async def ward(self, _request: Request) -> Response:
@@ -80,17 +74,17 @@ class _Site:
 
     async def api_overview(self, _request: Request) -> Response:
         """Newest values of every device."""
-        return JSONResponse(await run_in_threadpool(queries.overview, self._store))
+        return JSONResponse(await run_in_threadpool(self._dashboard.devices))
 
     async def api_device(self, request: Request) -> Response:
         """One device with trend, beats and strips."""
         asked = request.path_params
-        found = await run_in_threadpool(queries.device, self._store, asked["site"], asked["device"])
+        found = await run_in_threadpool(self._dashboard.device, asked["site"], asked["device"])
         return JSONResponse(found or {"error": "no such device"}, status_code=200 if found else 404)
 
     async def api_delivery(self, _request: Request) -> Response:
         """What has arrived and what is missing."""
-        return JSONResponse(await run_in_threadpool(queries.audit, self._store))
+        return JSONResponse(await run_in_threadpool(audit, self._store))
 
     async def events(self, request: Request) -> Response:
         """Server-sent events: something changed."""
@@ -99,45 +93,48 @@ class _Site:
         )
 
     async def _ticks(self, request: Request) -> AsyncIterator[str]:
-        """Say "change" when there is something new, and now and then anyway, since values go stale."""
-        seen, waited_s = -1, 0.0
-        while not await request.is_disconnected():
-            if self._changes.count != seen or waited_s >= _ANYWAY_S:
-                seen, waited_s = self._changes.count, 0.0
-                yield f"event: change\ndata: {seen}\n\n"
+        """Tell of every alarm, and of changes: when there are any, and now and then anyway, since values go stale."""
+        seen, alarm, waited_s = -1, self._live.raised, 0.0
+        while not (self._live.closing or await request.is_disconnected()):
+            for raised in self._live.alarms(after=alarm):
+                alarm = raised.number
+                told = {"device": f"{raised.device.site}/{raised.device.device}", "alarm": raised.alarm.code.display}
+                yield _event("alarm", json.dumps(told))
+            if self._live.changes != seen or waited_s >= _ANYWAY_S:
+                seen, waited_s = self._live.changes, 0.0
+                yield _event("change", str(seen))
             await asyncio.sleep(_TICK_S)
             waited_s += _TICK_S
 
     async def fhir_metadata(self, request: Request) -> Response:
         """CapabilityStatement."""
-        return _fhir(fhir.capability_statement(_base(request)))
+        return _fhir(fhir_server.capability_statement(_base(request)))
 
     async def fhir_search(self, request: Request) -> Response:
         """Search for Observations."""
-        parameters = dict(request.query_params)
+        asked = request.query_params.multi_items()
         try:
-            found = await run_in_threadpool(fhir.bundle, self._store, parameters, base=_base(request))
-        except ValueError as error:
-            return _fhir(_outcome("value", str(error)), status=400)
+            found = await run_in_threadpool(fhir_server.search, self._store, asked, base=_base(request))
+        except MessageError as error:
+            return _fhir(fhir_server.outcome("value", str(error)), status=400)
         return _fhir(found)
 
     async def fhir_read(self, request: Request) -> Response:
         """One Observation."""
-        found = await run_in_threadpool(fhir.one, self._store, request.path_params["id"])
-        return _fhir(found) if found else _fhir(_outcome("not-found", "no such observation"), status=404)
+        found = await run_in_threadpool(fhir_server.read, self._store, request.path_params["id"])
+        return _fhir(found) if found else _fhir(fhir_server.outcome("not-found", "no such observation"), status=404)
+
+
+def _event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"
 
 
 def _base(request: Request) -> str:
     return f"{request.url.scheme}://{request.url.netloc}/fhir"
 
 
-def _fhir(resource: dict[str, object], status: int = 200) -> Response:
+def _fhir(resource: Resource, status: int = 200) -> Response:
     return Response(json.dumps(resource), media_type=_FHIR_JSON, status_code=status)
-
-
-def _outcome(code: str, words: str) -> dict[str, object]:
-    issue = {"severity": "error", "code": code, "diagnostics": words}
-    return {"resourceType": "OperationOutcome", "issue": [issue]}
 
 
 class Protection:

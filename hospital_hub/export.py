@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from edge_sdk.errors import ConfigError, StorageUnavailable
 from hospital_hub import fhir
-from hospital_hub.store import Row, Store
+from hospital_hub.rows import Row
+from hospital_hub.store import Store
 from hospital_hub.tables import OBSERVATION_COLUMNS, OBSERVATIONS
 
 _BINARY = ("samples",)

@@ -6,7 +6,7 @@ import logging
 import queue
 import random
 import threading
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,21 +15,37 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from edge_sdk import topics
 from edge_sdk.errors import BrokerUnavailable, ConfigError, MessageError, StorageUnavailable
-from edge_sdk.messages import Ack, Batch, Status, decode_batch, decode_json, encode_json
+from edge_sdk.messages import Ack, Latest, decode_json, encode_json
+from edge_sdk.observation import Observation
 from edge_sdk.topics import DeviceTopics
-from hospital_hub.store import Store
+from hospital_hub.database import RowRefused
+from hospital_hub.decoding import read_messages
+from hospital_hub.live import Live
+from hospital_hub.store import Delivery, SetAside, Store
 from hospital_hub.watermark import MAX_RANGES
 
 _log = logging.getLogger(__name__)
+_SUBSCRIPTIONS = [(topics.every("observations"), 1), (topics.every("status"), 1), (topics.every("alarm"), 1),
+                  (topics.every("latest/+"), 0)]  # fmt: skip
 _GROUP = 64
-_QUEUE = 1024
+_WAITING, _WAITING_BYTES = 4096, 128 * 1024 * 1024
 _POLL_S = 0.2
 _KEEPALIVE_S = 15
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.5, 30.0
+_REDIAL_MOST_S = 60
 _PATIENCE_S = 10.0
 _PORT = 1883
 
-Message = mqtt.MQTTMessage
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A message and the connection it came on: its id means something else on the next one."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    connection: int
 
 
 class Ingest:
@@ -38,26 +54,32 @@ class Ingest:
     Args:
         broker: ``mqtt://host:port``.
         store: Where to.
-        changed: Called after each commit that may change what people see.
+        live: What people see change.
+
+    Raises:
+        ConfigError: The broker's address is not usable.
     """
 
-    def __init__(self, broker: str, store: Store, *, changed: Callable[[], None]) -> None:
-        self._url, self._store, self._changed = broker, store, changed
+    def __init__(self, broker: str, store: Store, live: Live) -> None:
+        self._url, self._store, self._live = broker, store, live
         self._host, self._port = _address(broker)
-        self._waiting: queue.Queue[Message] = queue.Queue(_QUEUE)
-        self._stop = threading.Event()
-        self._subscribed = threading.Event()
+        self._waiting: queue.Queue[_Received] = queue.Queue(_WAITING)
+        self._waiting_bytes = 0
+        self._lock = threading.Lock()
+        self._connection = self._redials = 0
+        self._stop, self._subscribed = threading.Event(), threading.Event()
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            client_id="edge-hub-ingest",
+            client_id=f"edge-hub-{store.hub[:14]}",  # 23 characters are what every MQTT 3.1.1 broker takes
             clean_session=False,
             protocol=mqtt.MQTTv311,
             manual_ack=True,
         )
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
-        self._client.on_message = lambda _client, _data, message: self._waiting.put(message)
-        self._client.reconnect_delay_set(1, int(_RETRY_MOST_S))
+        self._client.on_message = self._on_message
+        self._client.on_disconnect = self._redial_later
+        self._client.on_connect_fail = self._redial_later
         self._worker = threading.Thread(target=self._work, name="ingest", daemon=True)
 
     def start(self) -> None:
@@ -79,7 +101,7 @@ class Ingest:
         self._worker.start()
 
     def stop(self) -> None:
-        """Finish what has been received and leave."""
+        """Store what has been received, and leave."""
         self._stop.set()
         if self._worker.is_alive():
             self._worker.join(_PATIENCE_S)
@@ -90,30 +112,72 @@ class Ingest:
         if reason.is_failure:
             _log.warning("broker %s refused the connection (%s)", self._url, reason)
             return
-        client.subscribe([(topics.every(leaf), 1) for leaf in ("observations", "status")])
+        self._connection, self._redials = self._connection + 1, 0
+        client.subscribe(_SUBSCRIPTIONS)
+
+    def _redial_later(self, client: mqtt.Client, *_: Any) -> None:
+        """Have paho wait anything up to a limit that doubles before it tries again, so that nobody keeps step."""
+        delay_s = random.randint(0, min(_REDIAL_MOST_S, 2**self._redials))  # noqa: S311  # full jitter is no secret
+        self._redials = min(self._redials + 1, 10)
+        client.reconnect_delay_set(delay_s, delay_s)
+        if not self._stop.is_set():
+            _log.warning("no connection to broker %s: trying again in %d s", self._url, delay_s)
+
+    def _on_message(self, client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        payload = bytes(message.payload)
+        if not payload and message.topic.endswith("/status"):
+            client.ack(message.mid, message.qos)  # somebody cleared a retained status
+        elif "/latest/" in message.topic or message.topic.endswith("/alarm"):
+            self._show(message.topic, payload, kept=message.retain)
+            client.ack(message.mid, message.qos)
+        else:
+            self._keep(_Received(message.topic, payload, message.mid, message.qos, self._connection))
+
+    def _show(self, topic: str, payload: bytes, *, kept: bool) -> None:
+        """Take what is for the eyes only: the batches carry what counts."""
+        try:
+            device, leaf = topics.parse(topic)
+            if leaf != "alarm":
+                self._live.hear(device, decode_json(payload, Latest), kept=kept)
+            elif not kept:
+                self._live.raise_alarm(device, decode_json(payload, Observation))
+        except MessageError as error:
+            _log.debug("ignored a message on %s: %s", topic, error)
+
+    def _keep(self, received: _Received) -> None:
+        with self._lock:
+            room = self._waiting_bytes + len(received.payload) <= _WAITING_BYTES and not self._waiting.full()
+            self._waiting_bytes += len(received.payload) if room else 0
+        if room:
+            self._waiting.put(received)
+        else:  # its device sends it again: only our own acknowledgement empties an outbox
+            self._client.ack(received.mid, received.qos)
+            _log.warning("too much is waiting: dropped a message on %s, which will come again", received.topic)
 
     def _work(self) -> None:
         while not (self._stop.is_set() and self._waiting.empty()):
-            messages = self._next_group()
-            if messages:
-                self._keep_trying(messages)
+            group = self._next_group()
+            if group:
+                self._keep_trying(group)
 
-    def _next_group(self) -> list[Message]:
+    def _next_group(self) -> list[_Received]:
         """Return what waits, at most a group, so that many batches share one commit."""
         try:
-            messages = [self._waiting.get(timeout=_POLL_S)]
+            group = [self._waiting.get(timeout=_POLL_S)]
         except queue.Empty:
             return []
-        while len(messages) < _GROUP and not self._waiting.empty():
-            messages.append(self._waiting.get())
-        return messages
+        while len(group) < _GROUP and not self._waiting.empty():
+            group.append(self._waiting.get())
+        with self._lock:
+            self._waiting_bytes -= sum(len(received.payload) for received in group)
+        return group
 
-    def _keep_trying(self, messages: list[Message]) -> None:
+    def _keep_trying(self, group: list[_Received]) -> None:
         """Store a group; while the store is away nothing is acknowledged, and nothing is dropped."""
         backoff_s = _RETRY_FIRST_S
         while True:
             try:
-                self._handle(messages)
+                self._store_group(group)
             except StorageUnavailable as error:
                 _log.error("%s: trying again", error)
                 if self._stop.wait(random.uniform(0, backoff_s)):  # noqa: S311  # full jitter is no secret
@@ -122,36 +186,37 @@ class Ingest:
             else:
                 return
 
-    def _handle(self, messages: list[Message]) -> None:
-        batches: list[tuple[DeviceTopics, Batch]] = []
-        for message in messages:
-            payload = bytes(message.payload)
-            try:
-                device, leaf = topics.parse(message.topic)
-                if leaf == "observations":
-                    batches.append((device, decode_batch(payload)))
-                elif leaf == "status" and payload:
-                    self._store.heard(device, decode_json(payload, Status))
-            except MessageError as error:
-                _log.warning("set aside a message on %s: %s", message.topic, error)
-                self._store.quarantine(message.topic, payload, str(error))
-        self._acknowledge(batches)
-        for message in messages:
-            self._client.ack(message.mid, message.qos)
-        self._changed()
+    def _store_group(self, group: list[_Received]) -> None:
+        delivery = read_messages((received.topic, received.payload) for received in group)
+        try:
+            self._commit(delivery, group)
+        except RowRefused as error:
+            if len(group) > 1:
+                for received in group:
+                    self._store_group([received])
+                return
+            item = SetAside(topic=group[0].topic, payload=group[0].payload, reason=str(error))
+            self._commit(Delivery(set_aside=[item]), group)
 
-    def _acknowledge(self, batches: list[tuple[DeviceTopics, Batch]]) -> None:
-        for (site, device, epoch), arrived in self._store.ingest(batches).items():
-            ack = Ack(epoch=epoch, watermark=arrived.watermark, ranges=arrived.ranges[:MAX_RANGES])
+    def _commit(self, delivery: Delivery, group: list[_Received]) -> None:
+        arrived = self._store.commit(delivery)
+        for item in delivery.set_aside:
+            _log.warning("set aside something on %s: %s", item.topic, item.reason)
+        for (site, device, epoch), settled in arrived.items():
+            ack = Ack(epoch=epoch, watermark=settled.watermark, ranges=settled.ranges[:MAX_RANGES])
             self._client.publish(DeviceTopics(site, device).ack, encode_json(ack), qos=1)
+        for received in group:
+            if received.connection == self._connection:
+                self._client.ack(received.mid, received.qos)
+        self._live.changed()
 
 
 def _address(broker: str) -> tuple[str, int]:
-    parts = urlsplit(broker)
     try:
-        port = parts.port or _PORT
+        parts = urlsplit(broker)
+        port = parts.port if parts.port is not None else _PORT
     except ValueError:
-        port = 0
+        parts, port = urlsplit(""), 0
     if parts.scheme != "mqtt" or not parts.hostname or not port:
         raise ConfigError(f"broker address {broker!r} is not usable", remedy="write it like mqtt://host:1883")
     return parts.hostname, port

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from socket import socket
+
 import click
 import uvicorn
 
-from hospital_hub.app import Changes, make_app
+from hospital_hub.app import make_app
 from hospital_hub.ingest import Ingest
+from hospital_hub.live import Live
 from hospital_hub.store import Store
 
 
-class _Announcing(uvicorn.Server):
-    """Says when it is ready, on one line that scripts can wait for."""
+class _Server(uvicorn.Server):
+    """Says when it is ready, on one line that scripts can wait for; and ends the live events when it must stop."""
 
-    announcement = ""
+    def __init__(self, config: uvicorn.Config, live: Live, announcement: str) -> None:
+        super().__init__(config)
+        self._live, self._announcement = live, announcement
 
-    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
-        await super().startup(sockets)  # type: ignore[arg-type]
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
         if self.started:
-            click.echo(self.announcement)
+            click.echo(self._announcement)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        self._live.closing = True
+        await super().shutdown(sockets)
 
 
 def serve_forever(store: Store, broker: str, *, host: str, port: int) -> None:
@@ -27,14 +36,13 @@ def serve_forever(store: Store, broker: str, *, host: str, port: int) -> None:
     Raises:
         BrokerUnavailable: Nothing answers there.
     """
-    changes = Changes()
-    ingest = Ingest(broker, store, changed=changes)
+    live = Live()
+    ingest = Ingest(broker, store, live)
     ingest.start()
     config = uvicorn.Config(
-        make_app(store, changes), host=host, port=port, log_level="warning", timeout_graceful_shutdown=2
+        make_app(store, live), host=host, port=port, log_level="warning", timeout_graceful_shutdown=2
     )
-    server = _Announcing(config)
-    server.announcement = f"hub ready: http://{host}:{port} broker {broker}"
+    server = _Server(config, live, f"hub ready: http://{host}:{port} broker {broker}")
     try:
         server.run()
     except KeyboardInterrupt:

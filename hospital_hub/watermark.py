@@ -42,11 +42,18 @@ def as_ranges(numbers: Iterable[int]) -> list[Range]:
     return ranges
 
 
-def gaps(ranges: Iterable[Range], *, first: int) -> list[Range]:
-    """Return what lies between the ranges, beginning at ``first``."""
-    missing, expected = [], first
-    for start, end in sorted(ranges):
-        if start > expected:
-            missing.append((expected, start - 1))
-        expected = max(expected, end + 1)
-    return missing
+def without(holes: Iterable[Range], filled: Iterable[Range]) -> list[Range]:
+    """Return the holes less what fills them; both ascending, and the holes apart."""
+    fillings = sorted(filled)
+    left: list[Range] = []
+    for first, last in holes:
+        start = first
+        for begin, end in fillings:
+            if end < start or begin > last:
+                continue
+            if begin > start:
+                left.append((start, begin - 1))
+            start = max(start, end + 1)
+        if start <= last:
+            left.append((start, last))
+    return left

@@ -1,4 +1,4 @@
-import { clock, drawing, element, live, words } from "./live.js";
+import { clock, connection, drawing, element, live, words } from "./live.js";
 
 const page = document.getElementById("device");
 const at = id => document.getElementById(id);
@@ -8,17 +8,20 @@ function vital(name, value, kind = "") {
 }
 
 function showVitals(device) {
-  const stale = device.stale;
-  const rate = stale || device.heart_rate === null ? "–" : String(Math.round(device.heart_rate));
-  const beat = stale ? "–" : device.beat ?? "–";
-  page.classList.toggle("stale", stale);
+  const rate = device.heart_rate === null ? "–" : String(Math.round(device.heart_rate));
+  const beat = device.beat ?? "–";
+  page.classList.toggle("stale", device.state !== "live");
+  const quality = device.quality === null ? "" : ` · signal quality ${Math.round(100 * device.quality)} %`;
   const state = element("div", { class: "soft" },
-    `${device.subject} · ${clock(device.effective_time_ns)} (${device.clock}) · ${stale ? "not current" : "current"}`);
+    `${device.subject} · ${connection[device.state]} · ${clock(device.effective_time_ns)} (${device.clock})${quality}`);
   const parts = [vital("Heart rate /min", rate), vital("Last beat", beat, beat), state];
-  if (device.alarms.length) parts.push(element("p", { class: "alarms" },
-    `${device.alarms[0].display}, ${clock(device.alarms[0].effective_time_ns)}`));
+  for (const alarm of device.alarms) parts.push(element("p", { class: alarm.new ? "alarms" : "soft" },
+    `${alarm.display}, ${clock(alarm.effective_time_ns)}`));
   document.querySelector(".vitals").replaceChildren(...parts);
 }
+
+// Nothing is drawn where nothing was measured.
+const GAP_S = 15;
 
 function showTrend(points) {
   if (points.length < 2) return;
@@ -32,7 +35,8 @@ function showTrend(points) {
   for (let r = Math.ceil(low / 20) * 20; r <= high; r += 20)
     picture.append(drawing("line", { class: "axis", x1: left, x2: width, y1: y(r), y2: y(r) }),
       drawing("text", { x: 4, y: y(r) + 4 }, String(r)));
-  picture.append(drawing("polyline", { class: "trace", points: points.map(p => `${x(p[0])},${y(p[1])}`).join(" ") }),
+  picture.append(drawing("path", { class: "trace", d: points.map(([time, rate], i) =>
+    `${i && time - times[i - 1] <= GAP_S ? "L" : "M"}${x(time).toFixed(1)} ${y(rate).toFixed(1)}`).join("") }),
     drawing("text", { x: left, y: height - 3 }, clock(BigInt(Math.round(from)) * 1000000000n)),
     drawing("text", { x: width - 125, y: height - 3 }, clock(BigInt(Math.round(to)) * 1000000000n)));
   at("trend").replaceChildren(picture);
@@ -52,11 +56,17 @@ function showBeats(beats, counts) {
     element("span", { class: label }, `${label} ${words[label] ?? ""}: ${count}`)));
 }
 
-// ECG paper: 25 mm/s and 10 mm/mV; small squares of 1 mm, large of 5 mm.
-function strip(data) {
-  const seconds = data.values.length / data.sample_rate_hz, mm = 6;
-  const known = data.values.filter(v => v !== null);
-  const low = Math.floor(Math.min(-0.5, ...known) * 2) / 2, high = Math.ceil(Math.max(1, ...known) * 2) / 2;
+// ECG paper: 25 mm/s and 10 mm/mV; small squares of 1 mm, large of 5 mm. All strips have the same scale.
+const SHORTEST_S = 3;
+
+function range(strips) {
+  const known = strips.flatMap(data => data.values.filter(value => value !== null));
+  const [low, high] = known.reduce(([l, h], value) => [Math.min(l, value), Math.max(h, value)], [-0.5, 1]);
+  return [Math.floor(low * 2) / 2, Math.ceil(high * 2) / 2];
+}
+
+function strip(data, [low, high]) {
+  const seconds = Math.max(SHORTEST_S, data.values.length / data.sample_rate_hz), mm = 6;
   const width = seconds * 25 * mm, height = (high - low) * 10 * mm;
   const picture = drawing("svg", { viewBox: `0 0 ${width} ${height}`, role: "img",
     "aria-label": `${data.display}, ${seconds.toFixed(1)} seconds around a ${words[data.label] ?? ""} beat` });
@@ -93,6 +103,7 @@ live(`/api/devices/${page.dataset.site}/${page.dataset.device}`, device => {
   showVitals(device);
   showTrend(device.trend);
   showBeats(device.beats, device.counts);
-  at("strips").replaceChildren(...device.strips.map(strip));
+  const scale = range(device.strips);
+  at("strips").replaceChildren(...device.strips.map(data => strip(data, scale)));
   showGateway(device.status);
 });

@@ -1,24 +1,26 @@
-import { clock, element, live, words } from "./live.js";
+import { clock, connection, element, live, words } from "./live.js";
 
-function urgency(device) { return device.alarms.length ? 0 : device.stale ? 2 : 1; }
+const alarming = device => device.alarms.some(alarm => alarm.new);
+
+function urgency(device) { return alarming(device) ? 0 : device.state === "live" ? 1 : 2; }
 
 function tile(device) {
-  const state = device.stale ? "stale" : device.alarms.length ? "alarm" : "";
-  const rate = device.stale || device.heart_rate === null ? "–" : Math.round(device.heart_rate);
-  const beat = device.stale ? "" : device.beat ?? "";
+  const state = `${device.state === "live" ? "" : "stale"} ${alarming(device) ? "alarm" : ""}`;
+  const rate = device.heart_rate === null ? "–" : String(Math.round(device.heart_rate));
+  const beat = device.beat ?? "";
   const counts = Object.entries(device.counts).sort().map(([name, count]) => `${name} ${count}`).join("  ");
-  const connection = device.online ? device.stale ? "nothing new" : "connected" : "offline";
   const shown = element("a", { class: `tile ${state}`, href: `/devices/${device.site}/${device.device}` },
     element("div", { class: "who" }, element("b", {}, device.subject || device.device),
-      element("span", { class: "soft connection" }, connection)),
+      element("span", { class: `soft connection ${device.state}` }, connection[device.state])),
     element("div", { class: "row" },
-      element("span", { class: "rate" }, String(rate), element("small", {}, "/min")),
+      element("span", { class: "rate" }, rate, element("small", {}, "/min")),
       element("span", { class: `beat ${beat}`, title: words[beat] ?? "" }, beat || "–")),
     element("div", { class: "soft counts" }, counts),
     element("div", { class: "soft" }, `${device.site} · ${device.device} · ${device.status.model_id || "no model"}`),
     element("div", { class: "soft" }, `${clock(device.effective_time_ns)} ${device.clock} · backlog ${device.status.backlog}`));
-  if (device.alarms.length) shown.append(element("p", { class: "alarms" }, device.alarms[0].display));
-  shown.setAttribute("aria-label", `${device.subject}: heart rate ${rate} per minute, ${connection}`);
+  const [last] = device.alarms;
+  if (last) shown.append(element("p", { class: last.new ? "alarms" : "soft" }, `${last.display}, ${clock(last.effective_time_ns)}`));
+  shown.setAttribute("aria-label", `${device.subject}: heart rate ${rate} per minute, ${connection[device.state]}`);
   return shown;
 }
 

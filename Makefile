@@ -20,7 +20,7 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	  { echo "error: $(PYTHON) cannot make virtual environments: run 'sudo apt-get install python3-venv'" >&2; exit 1; }
 	@echo "Setting up $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[device,convert,hub,dev]'
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[device,convert,hub,postgres,dev]'
 	@touch $@
 
 demo: $(VENV)/.ready ## Real model, real recording, all the way to the dashboard (KEEP=1 leaves it running)

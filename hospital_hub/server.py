@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from socket import socket
 
 import click
@@ -43,9 +44,10 @@ def serve_forever(store: Store, broker: str, *, host: str, port: int) -> None:
         make_app(store, live), host=host, port=port, log_level="warning", timeout_graceful_shutdown=2
     )
     server = _Server(config, live, f"hub ready: http://{host}:{port} broker {broker}")
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn ends at a signal and then raises it again, which must not keep us from ending well.
+        signal.signal(ending, lambda *_: None)
     try:
         server.run()
-    except KeyboardInterrupt:
-        pass
     finally:
         ingest.stop()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -99,6 +101,37 @@ class Mosquitto(Program):
 
 
 @dataclass(kw_only=True)
+class Postgres(Program):
+    """A real PostgreSQL with a database of its own, on a Unix socket only."""
+
+    @property
+    def url(self) -> str:
+        return f"postgresql+psycopg://{self._owner()}@/postgres?host={self.folder}"
+
+    def command(self) -> list[str | Path]:
+        return [*self._as_owner(), self._tool("postgres"), "-D", self.folder / "data", "-k", self.folder, "-h", ""]
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        shutil.chown(self.folder, self._owner())
+        initialise = [self._tool("initdb"), "-D", self.folder / "data", "-A", "trust", "--no-sync"]
+        subprocess.run([*self._as_owner(), *initialise], check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+        super().start()
+        wait_until(lambda: "ready to accept" in self.log.read_text(), what="PostgreSQL to be ready")
+
+    def _owner(self) -> str:
+        """PostgreSQL refuses to run as root."""
+        return "postgres" if os.geteuid() == 0 else getpass.getuser()
+
+    def _as_owner(self) -> list[str | Path]:
+        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.geteuid() == 0 else []
+
+    @staticmethod
+    def _tool(name: str) -> str | Path:
+        return shutil.which(name) or next(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+
+
+@dataclass(kw_only=True)
 class Hub(Program):
     """``edge-hub serve`` with an external broker, or its own one on a fixed port."""
 
@@ -141,7 +174,7 @@ class Hub(Program):
 
     def export(self) -> str:
         out = self.folder / "observations.csv"
-        options = ["--database", self.database, "--format", "csv", "--out", out]
+        options: list[str | Path] = ["--database", self.database, "--format", "csv", "--out", out]
         subprocess.run([BIN / "edge-hub", "export", *options], check=True)
         return out.read_text()
 

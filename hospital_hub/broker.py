@@ -49,7 +49,7 @@ class EmbeddedBroker:
             self._thread.join(_START_S)
 
     def _run(self) -> None:
-        from amqtt.broker import Broker  # noqa: PLC0415  # heavy, and an external broker needs none of it
+        from hospital_hub.amqtt_broker import DiscreetBroker  # noqa: PLC0415  # heavy; an external broker needs none
 
         logging.getLogger("amqtt").setLevel(logging.ERROR)
         logging.getLogger("transitions").setLevel(logging.ERROR)
@@ -59,7 +59,7 @@ class EmbeddedBroker:
             "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
         }
         try:
-            self._broker = Broker(config, loop=self._loop)
+            self._broker = DiscreetBroker(config, loop=self._loop)
             self._loop.run_until_complete(self._broker.start())
         except BaseException as error:  # noqa: BLE001  # it is raised again where the thread was started
             self._failure = error

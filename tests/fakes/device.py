@@ -11,7 +11,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
 from edge_sdk import codes
-from edge_sdk.messages import Ack, Batch, Entry, Status, Tombstone, decode_json, encode_batch, encode_json
+from edge_sdk.messages import Ack, Batch, Entry, Latest, Status, Tombstone, decode_json, encode_batch, encode_json
 from edge_sdk.observation import (
     Classification,
     ClockQuality,
@@ -33,6 +33,8 @@ class FakeDevice:
     def __init__(self, broker: str, *, site: str, device: str) -> None:
         self.topics = DeviceTopics(site, device)
         self.acks: queue.Queue[Ack] = queue.Queue()
+        self.topics_heard: set[str] = set()
+        self.broker = broker
         host, port = broker.removeprefix("mqtt://").split(":")
         ready = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"fake-{device}")
@@ -53,6 +55,12 @@ class FakeDevice:
     def say(self, status: Status) -> None:
         self._client.publish(self.topics.status, encode_json(status), qos=1, retain=True)
 
+    def publish_latest(self, latest: Latest) -> None:
+        self._client.publish(self.topics.latest(latest.code), encode_json(latest), retain=True)
+
+    def raise_alarm(self, observation: Observation) -> None:
+        self._client.publish(self.topics.alarm, encode_json(observation), qos=1)
+
     def acknowledged(self, *, timeout_s: float = 15) -> Ack:
         return self.acks.get(timeout=timeout_s)
 
@@ -65,7 +73,9 @@ class FakeDevice:
         self._client.loop_stop()
 
     def _on_message(self, _client: Any, _data: Any, message: mqtt.MQTTMessage) -> None:
-        self.acks.put(decode_json(bytes(message.payload), Ack))
+        self.topics_heard.add(message.topic)
+        if message.topic == self.topics.ack:
+            self.acks.put(decode_json(bytes(message.payload), Ack))
 
 
 def observed(value: Value | None, *, code: codes.Code, at_s: float = 0.0, **changes: Any) -> Observation:

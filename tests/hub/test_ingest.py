@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from edge_sdk.messages import Tombstone
-from tests.fakes.device import alarm, beat, heart_rate, numbered
+from edge_sdk.messages import Status, Tombstone
+from tests.fakes.device import FakeDevice, alarm, beat, heart_rate, numbered
 from tests.hub.conftest import Hospital
 from tests.system.processes import wait_until
 
@@ -72,6 +72,18 @@ def test_a_hub_killed_between_batches_stores_everything_once(hospital: Hospital)
     wait_until(lambda: hospital.hub.stored() == 3, what="the rest to be stored")
     (epoch,) = hospital.hub.audit()["epochs"]
     assert (epoch["first_seq"], epoch["last_seq"], epoch["missing"]) == (1, 3, [])
+
+
+def test_a_device_is_sent_nothing_of_another(hospital: Hospital) -> None:
+    hospital.device.say(Status(online=True))
+    hospital.device.send(*numbered(beat()))
+    hospital.device.acknowledged()
+    other = FakeDevice(hospital.device.broker, site="ward", device="gateway-2")
+    other.send(*numbered(beat()))
+
+    assert other.acknowledged().watermark == 1
+    other.close()
+    assert other.topics_heard == {other.topics.ack}
 
 
 def test_many_batches_arrive_whole(hospital: Hospital) -> None:

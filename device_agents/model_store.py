@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from device_agents.genuine import check_in_child
 from device_agents.runtimes import load_runtime
 from device_agents.runtimes.base import Runtime
-from edge_sdk.bundle import open_bundle
+from edge_sdk.bundle import open_checked_bundle
 from edge_sdk.errors import IncompatibleBundle
 from edge_sdk.manifest import Manifest
 from edge_sdk.observation import ModelRef
 from edge_sdk.selftest import SelfTest
-from edge_sdk.signing import load_public_key
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +47,7 @@ def ready_model(
         IncompatibleBundle: It is for other hardware, needs a newer runtime, or fails its self-test here.
         MissingDependency: No runtime is installed.
     """
-    bundle = open_bundle(path, trusted=[load_public_key(key) for key in trusted_keys])
+    bundle = open_checked_bundle(path, check=partial(check_in_child, trusted_keys=trusted_keys))
     manifest = bundle.manifest
     artifact = manifest.artifact_for(hardware)
     runtime = load_runtime(bundle.members[artifact.path], artifact, backend=backend, threads=threads)

@@ -10,6 +10,7 @@ from pathlib import Path
 from edge_sdk.errors import StorageUnavailable
 
 SCHEMA_VERSION = 1
+_CACHE_KIB = 256  # everything is read once, in order: SQLite's usual 2 MB would be kept for nothing
 _SCHEMA = """
 CREATE TABLE identity (epoch TEXT NOT NULL);
 CREATE TABLE observation (
@@ -62,6 +63,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         _check(connection, path)
     except BaseException:
         connection.close()

@@ -11,17 +11,19 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING
 
 from edge_sdk.errors import ManifestError, UntrustedBundle
 from edge_sdk.files import read_bytes, sha256_hex, write_atomic
 from edge_sdk.manifest import FileEntry, Manifest, decode_manifest, encode_manifest
 from edge_sdk.selftest import SelfTest, decode_self_test
-from edge_sdk.signing import check_signature
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 MANIFEST, SIGNATURE = "manifest.json", "signature"
 # A model for these boards is a few MB at most; Coral's largest are about 70 MB.
@@ -34,6 +36,8 @@ _TIMESTAMP = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can hold
 # Names that mean the same on every file system, and stay inside the folder they are written to.
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# Takes a manifest's exact bytes and their signature; raises `UntrustedBundle` unless a trusted key made it of them.
+SignatureCheck = Callable[[bytes, bytes], None]
 _UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -105,30 +109,45 @@ def open_bundle(path: Path, *, trusted: Sequence[Ed25519PublicKey]) -> Bundle:
         UntrustedBundle: Not a bundle, truncated, altered, unsigned, or signed by a stranger.
         ManifestError: Genuine, but of a schema this program does not know.
     """
+    return open_checked_bundle(path, check=_check_here(trusted))
+
+
+def open_checked_bundle(path: Path, *, check: SignatureCheck) -> Bundle:
+    """Read a bundle whose signature someone else checks. Raises like `open_bundle`, and what ``check`` raises."""
     if path.is_file():
         _check_size(path.stat().st_size)
-    return unpack(read_bytes(path, what="bundle"), trusted=trusted)
+    return _unpack(read_bytes(path, what="bundle"), check=check)
 
 
 def unpack(data: bytes, *, trusted: Sequence[Ed25519PublicKey]) -> Bundle:
     """Verify a bundle's bytes, then parse them. Raises like `open_bundle`."""
+    return _unpack(data, check=_check_here(trusted))
+
+
+def _check_here(trusted: Sequence[Ed25519PublicKey]) -> SignatureCheck:
+    from edge_sdk.signing import check_signature  # noqa: PLC0415  # 10 MB in memory, which a device can do without
+
+    return partial(check_signature, trusted=trusted)
+
+
+def _unpack(data: bytes, *, check: SignatureCheck) -> Bundle:
     _check_size(len(data))
     _check_directory_size(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _verified(archive, sha256=sha256_hex(data), trusted=trusted)
+            return _verified(archive, sha256=sha256_hex(data), check=check)
     except _UNREADABLE as error:
         raise _refused(f"is not a readable bundle ({error})") from error
 
 
-def _verified(archive: zipfile.ZipFile, *, sha256: str, trusted: Sequence[Ed25519PublicKey]) -> Bundle:
+def _verified(archive: zipfile.ZipFile, *, sha256: str, check: SignatureCheck) -> Bundle:
     infos = _listed(archive)
     for required in (MANIFEST, SIGNATURE):
         if required not in infos:
             raise _refused(f"has no {required}")
     signed = _read(archive, infos[MANIFEST], limit=MAX_MANIFEST_BYTES)
     signature = _read(archive, infos[SIGNATURE], limit=_SIGNATURE_BYTES)
-    check_signature(signed, signature, trusted=trusted)
+    check(signed, signature)
     manifest = decode_manifest(signed)
     expected = {entry.path: entry for entry in manifest.files}
     if set(infos) != {MANIFEST, SIGNATURE, *expected}:

@@ -12,7 +12,7 @@ from device_agents.sources.wfdb_header import Header, StoredSignal
 from edge_sdk.errors import ConfigError, SignalError
 from edge_sdk.tensors import FloatArray
 
-_CHECK_FRAMES = 65_536
+_CHECK_FRAMES = 4_096
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -19,10 +20,15 @@ BIN = Path(sys.executable).parent
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Return a port that nobody uses, and that no connection is given by chance (those are above 32767 on Linux)."""
+    while True:
+        port = random.randrange(20_000, 32_000)  # noqa: S311  # no secret
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = 60) -> None:
@@ -51,6 +57,15 @@ class Program:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command(), stdout=log, stderr=log)
 
+    def wait_until(self, condition: Callable[[], bool], *, what: str) -> None:
+        """Wait for something that never comes once the program has ended; its log then says why."""
+        wait_until(lambda: condition() or not self.running, what=what)
+        assert condition(), self.log.read_text(errors="replace")[-2000:]
+
+    @property
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def kill(self) -> None:
         """SIGKILL: no goodbye."""
         assert self.process is not None
@@ -58,7 +73,7 @@ class Program:
         self.process.wait()
 
     def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.running:
             self.process.terminate()
             try:
                 self.process.wait(timeout=15)
@@ -89,7 +104,7 @@ class Mosquitto(Program):
 
     def start(self) -> None:
         super().start()
-        wait_until(self.answers, what="the broker to listen")
+        self.wait_until(self.answers, what="the broker to listen")
 
     def answers(self) -> bool:
         with socket.socket() as client:
@@ -117,7 +132,7 @@ class Postgres(Program):
         initialise = [self._tool("initdb"), "-D", self.folder / "data", "-A", "trust", "--no-sync"]
         subprocess.run([*self._as_owner(), *initialise], check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
         super().start()
-        wait_until(lambda: "ready to accept" in self.log.read_text(), what="PostgreSQL to be ready")
+        self.wait_until(lambda: "ready to accept" in self.log.read_text(), what="PostgreSQL to be ready")
 
     def _owner(self) -> str:
         """PostgreSQL refuses to run as root."""
@@ -158,7 +173,7 @@ class Hub(Program):
     def start(self) -> None:
         ready_before = self._times_ready()
         super().start()
-        wait_until(lambda: self._times_ready() > ready_before, what="the hub to be ready")
+        self.wait_until(lambda: self._times_ready() > ready_before, what="the hub to be ready")
 
     def _times_ready(self) -> int:
         return self.log.read_text(errors="replace").count("hub ready:") if self.log.exists() else 0

@@ -30,8 +30,8 @@ class Inference:
         self._runtime, self._reads, self._answers = runtime, reads, answers
         self._times_ns = array("q")
 
-    def decide(self, window: Window) -> FloatArray:
-        """Return the probability of each label, float32 of shape (labels,).
+    def decide(self, window: Window) -> FloatArray | None:
+        """Return the probability of each label, float32 of shape (labels,); ``None`` when the answer is no number.
 
         Raises:
             SignalError: The window is not of the contract's shape.
@@ -42,7 +42,7 @@ class Inference:
         self._times_ns.append(time.perf_counter_ns() - before_ns)
         if len(self._times_ns) > _KEPT_TIMES:
             del self._times_ns[: _KEPT_TIMES // 2]
-        return probabilities(output.reshape(-1), self._answers)
+        return probabilities(output.reshape(-1), self._answers) if np.isfinite(output).all() else None
 
     def time_us(self, percentile: float) -> float:
         """Return a percentile of the latest times in the runtime, microseconds; 0 before the first window."""

@@ -1,7 +1,7 @@
 """From windows to observations: beat classes, heart rate, strips around abnormal beats, alarms, bad signal.
 
-What comes out depends only on the samples, their times and how they are split into blocks, so that a replay that
-begins again repeats itself exactly.
+What comes out depends only on the samples and their times; only its order depends on how they are split into blocks. So
+a replay that begins again repeats itself exactly.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Interpreter:
 
     Attributes:
         decisions: Windows classified, by label.
-        rejected: Windows never shown to the model, by reason.
+        rejected: Windows without a class, by reason: never shown to the model, or not answered by it.
     """
 
     def __init__(  # noqa: PLR0913  # what an observation says besides its value
@@ -90,7 +90,9 @@ class Interpreter:
             self._run.unknown()
             self._heart_rate.gap()
             return self._complaint(window.anchor_index, quality)
-        return self._findings(window, self._inference.decide(window), quality.index)
+        chances = self._inference.decide(window)
+        decided = self._no_answer(window) if chances is None else self._decision(window, chances, quality.index)
+        return decided + self._rate(window, quality.index)
 
     def settle(self, *, at_end: bool = False) -> list[Observation]:
         """Return what the samples so far complete: strips that waited for them, and bad signal without any beat."""
@@ -100,23 +102,19 @@ class Interpreter:
             quality = self._quality(self._watched_to, self._watched_to + self._watch)
             self._watched_to += self._watch
             if not quality.usable:
-                found += self._complaint(self._watched_to - 1, quality)
+                found.append(self._bad_signal(self._watched_to - 1, quality))
         return found + [self._shown(strip) for strip in self._strips.due(end_index=end_index, at_end=at_end)]
 
     def _quality(self, start_index: int, end_index: int) -> Quality:
         return assess(self._recent.cut(start_index, end_index), sample_rate_hz=self._rate_hz)
 
-    def _findings(self, window: Window, chances: FloatArray, quality: float) -> list[Observation]:
+    def _decision(self, window: Window, chances: FloatArray, quality: float) -> list[Observation]:
         index = window.anchor_index
         label = self._answers.labels[int(chances.argmax())]
         self.decisions[label.name] += 1
         named = zip((label.name for label in self._answers.labels), chances.tolist(), strict=True)
         decision = Classification(label.name, {name: round(chance, 4) for name, chance in named})
         found = [self._observation(self._answers.code, index, decision, quality=quality, by_model=True)]
-        per_minute = self._heart_rate.beat(index=index, rr_s=window.rr_s)
-        if per_minute is not None:
-            rate = Quantity(per_minute, codes.PER_MINUTE)
-            found.append(self._observation(codes.HEART_RATE, index, rate, quality=quality))
         if self._run.beat(label.name):
             run = Quantity(RUN_BEATS, "{beats}")
             found.append(
@@ -126,12 +124,29 @@ class Interpreter:
             self._strips.want(index)
         return found
 
+    def _no_answer(self, window: Window) -> list[Observation]:
+        """Say that the model failed. FHIR has a word for a result that is NaN."""
+        self.rejected["no answer"] += 1
+        self._run.unknown()
+        code, reason = self._answers.code, "not-a-number"
+        return [self._observation(code, window.anchor_index, None, by_model=True, absent_reason=reason)]
+
+    def _rate(self, window: Window, quality: float) -> list[Observation]:
+        index = window.anchor_index
+        per_minute = self._heart_rate.beat(index=index, rr_s=window.rr_s)
+        if per_minute is None:
+            return []
+        return [self._observation(codes.HEART_RATE, index, Quantity(per_minute, codes.PER_MINUTE), quality=quality)]
+
     def _complaint(self, index: int, quality: Quality) -> list[Observation]:
         if index < self._complain_from:
             return []
         self._complain_from = index + self._watch
+        return [self._bad_signal(index, quality)]
+
+    def _bad_signal(self, index: int, quality: Quality) -> Observation:
         reason = _ABSENT_REASONS.get(quality.reason, "error")
-        return [self._observation(codes.SIGNAL_QUALITY, index, None, quality=quality.index, absent_reason=reason)]
+        return self._observation(codes.SIGNAL_QUALITY, index, None, quality=quality.index, absent_reason=reason)
 
     def _shown(self, strip: Strip) -> Observation:
         samples = SampledData.from_values(

@@ -19,7 +19,7 @@ class RecentSignal:
     def __init__(self, *, sample_rate_hz: float, keep_s: float) -> None:
         self._rate, self._keep = sample_rate_hz, round(keep_s * sample_rate_hz)
         self._samples: FloatArray = np.empty(0, np.float32)
-        self._start_index = self._block_index = self._block_time_ns = 0
+        self._start_index = self._first_time_ns = 0
 
     @property
     def end_index(self) -> int:
@@ -30,7 +30,7 @@ class RecentSignal:
         """Take the next block of one channel."""
         self._samples = np.concatenate([self._samples[-self._keep :], block.samples[:, 0]])
         self._start_index = block.end_index - len(self._samples)
-        self._block_index, self._block_time_ns = block.start_index, block.start_time_ns
+        self._first_time_ns = block.start_time_ns - self._duration_ns(block.start_index)
 
     def cut(self, start_index: int, end_index: int) -> FloatArray:
         """Return the raw samples from ``start_index`` to before ``end_index``, as far as they are kept."""
@@ -38,4 +38,8 @@ class RecentSignal:
 
     def time_ns(self, index: int) -> int:
         """Return a sample's UTC time, nanoseconds since 1970."""
-        return self._block_time_ns + round((index - self._block_index) * 1e9 / self._rate)
+        return self._first_time_ns + self._duration_ns(index)
+
+    def _duration_ns(self, samples: int) -> int:
+        # Rounded from the stream's start, as sources do, so that a time does not depend on the block it came in.
+        return round(samples * 1e9 / self._rate)

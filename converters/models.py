@@ -23,6 +23,7 @@ class FloatModel:
         predict: Maps prepared inputs by name, each (n, …), to outputs (n, labels), in float32.
         source_name: File name it came from.
         source_sha256: Digest of that file.
+        source_bytes: Size of that file.
         components: Software that read it.
     """
 
@@ -31,6 +32,7 @@ class FloatModel:
     predict: Predict
     source_name: str
     source_sha256: str
+    source_bytes: int
     components: tuple[Component, ...]
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_sdk.contracts import ModelContract
-from edge_sdk.errors import ConversionError, EdgeError, MissingDependency
+from edge_sdk.errors import ConversionError, EdgeError, MissingDependency, StorageUnavailable
+from edge_sdk.files import sha256_hex
 from edge_sdk.manifest import Manifest
 from edge_sdk.settings import load_toml
 
@@ -127,12 +128,14 @@ def _steps(job: Job, folder: Path, progress: Progress) -> Conversion:
     from converters.importers import importer_for  # noqa: PLC0415
     from converters.optimizers.quantize import quantize_model  # noqa: PLC0415
     from converters.optimizers.recipe import load_recipe  # noqa: PLC0415
-    from converters.report import write_report  # noqa: PLC0415
+    from converters.report import Seal, write_report  # noqa: PLC0415
     from converters.sealing import seal  # noqa: PLC0415
     from converters.verification import verify  # noqa: PLC0415
     from edge_sdk.profiles import load_profile  # noqa: PLC0415
-    from edge_sdk.signing import load_private_key  # noqa: PLC0415
+    from edge_sdk.signing import fingerprint, load_private_key  # noqa: PLC0415
 
+    for path in (job.out, job.report):
+        _check_writable(path)
     contract = load_toml(job.contract, ModelContract, what="model contract")
     recipe, profile, key = load_recipe(job.recipe), load_profile(job.target), load_private_key(job.key)
     compiler, importer = compiler_for(profile), importer_for(job.model)
@@ -151,8 +154,19 @@ def _steps(job: Job, folder: Path, progress: Progress) -> Conversion:
     manifest = seal(verified, job.out, key=key)
     if job.report:
         progress("report")
-        write_report(verified, manifest, evaluation, job.report)
+        sealed, signer = job.out.read_bytes(), fingerprint(key.public_key())
+        facts = Seal(bundle_bytes=len(sealed), bundle_sha256=sha256_hex(sealed), signer=signer)
+        write_report(verified, manifest, evaluation, facts, job.report)
     return Conversion(manifest=manifest, bundle=job.out, model_bytes=len(compiled.data))
+
+
+def _check_writable(path: Path | None) -> None:
+    """Refuse an output that cannot be written now, not after the conversion."""
+    if path is None:
+        return
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise StorageUnavailable(f"{path} cannot be written", remedy="check the path and the folder's permissions")
 
 
 def as_figures(conversion: Conversion) -> dict[str, Any]:

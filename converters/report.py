@@ -1,110 +1,139 @@
-"""The conversion report: one HTML file with its pictures inside."""
+"""The conversion report: one HTML file with everything inside, for who must decide whether to use the model."""
 
 from __future__ import annotations
 
-import base64
-import io
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from converters.calibration import WindowSet
-from converters.models import VerifiedModel
-from edge_sdk.contracts import OutputContract
+from converters.models import CompiledModel, VerifiedModel
+from converters.report_pictures import curves
+from converters.verification import is_gated
+from edge_sdk.contracts import InputContract
 from edge_sdk.decisions import probabilities
 from edge_sdk.files import write_atomic
-from edge_sdk.manifest import Manifest
+from edge_sdk.manifest import ClassFigures, Manifest
 from edge_sdk.tensors import FloatArray
 
-_FLOAT_COLOUR, _COMPILED_COLOUR = "#8aa4c8", "#0b6e6e"
+_MOVED_MOST = 6
+_PER_CLASS = 30
+_TIMED_WINDOWS = 200
+
+Counts = NDArray[np.int64]
 
 
-def write_report(model: VerifiedModel, manifest: Manifest, evaluation: WindowSet, path: Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Seal:
+    """How the written bundle is recognized: its size and digest, and the fingerprint of the key that signed it."""
+
+    bundle_bytes: int
+    bundle_sha256: str
+    signer: str
+
+
+def write_report(model: VerifiedModel, manifest: Manifest, evaluation: WindowSet, seal: Seal, path: Path) -> None:
     """Write a self-contained page about one conversion."""
-    from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415
+    from jinja2 import Environment, PackageLoader, select_autoescape  # noqa: PLC0415  # not needed without a report
 
-    contract = manifest.output
-    before = probabilities(model.compiled.source.predict(evaluation.inputs), contract)
-    after = probabilities(model.compiled.predict(evaluation.inputs), contract)
-    pictures = {
-        "classes": _classes(manifest),
-        "scatter": _scatter(before, after, contract),
-        "confusion": _confusion(before, after, contract),
-        "windows": _windows(evaluation, after, contract),
-    }
+    compiled, classes = model.compiled, manifest.output.labels
+    before = probabilities(compiled.source.predict(evaluation.inputs), manifest.output)
+    after = probabilities(compiled.predict(evaluation.inputs), manifest.output)
+    first, second = before.argmax(axis=1), after.argmax(axis=1)
+    truth = evaluation.labels if evaluation.labels is not None else first
+    moved = np.abs(before - after).max(axis=1)
+    decided = _counts(first, second, len(classes))
+    waveform = _waveform(evaluation, manifest.input)
     pages = Environment(loader=PackageLoader("converters"), autoescape=select_autoescape())
     html = pages.get_template("report.html").render(
-        manifest=manifest, report=manifest.verification, pictures=pictures, model_bytes=len(model.compiled.data)
+        manifest=manifest,
+        report=manifest.verification,
+        seal=seal,
+        worst=_worst_loss(manifest),
+        ungated=[figures.label for figures in manifest.verification.classes if not is_gated(figures)],
+        source_bytes=compiled.source.source_bytes,
+        model_bytes=len(compiled.data),
+        latency_us=_latency_us(compiled, evaluation),
+        kept=_kept_shares(decided),
+        decided=decided.tolist(),
+        found=_counts(truth, second, len(classes)).tolist(),
+        quantiles={share: float(np.quantile(moved, share)) for share in (0.5, 0.9, 0.99, 1.0)},
+        moved_most=[] if waveform is None else _moved_most(waveform, truth, before, after),
+        examples=[] if waveform is None else _examples(waveform, truth, manifest),
     )
     write_atomic(path, html.encode())
 
 
-def _classes(manifest: Manifest) -> str:
-    figure, axes = _figure(2)
-    classes = manifest.verification.classes
-    places = np.arange(len(classes))
-    for axis, what, title in zip(axes, ("sensitivity", "ppv"), ("Sensitivity", "Positive predictivity"), strict=True):
-        for offset, stage, colour in ((-0.2, "float", _FLOAT_COLOUR), (0.2, "compiled", _COMPILED_COLOUR)):
-            heights = [100 * getattr(figures, f"{what}_{stage}") for figures in classes]
-            axis.bar(places + offset, heights, width=0.38, color=colour, label=stage)
-        axis.set_xticks(places, [figures.label for figures in classes])
-        axis.set(title=title, ylabel="%", ylim=(0, 105))
-    axes[0].legend(loc="lower right", frameon=False)
-    return _svg(figure)
+def _worst_loss(manifest: Manifest) -> tuple[float, str]:
+    """Return the largest loss among the classes that count, in points, and where it is."""
+    losses = [
+        (100 * (before - after), f"{what} of {figures.label}")
+        for figures in manifest.verification.classes
+        if is_gated(figures)
+        for what, before, after in _changes(figures)
+    ]
+    return max(losses, default=(0.0, "no class"))
 
 
-def _scatter(before: FloatArray, after: FloatArray, contract: OutputContract) -> str:
-    figure, (axis, errors) = _figure(2)
-    for index, label in enumerate(contract.labels):
-        axis.scatter(before[:, index], after[:, index], s=4, alpha=0.4, label=label.name, rasterized=True)
-    axis.plot([0, 1], [0, 1], color="#999", linewidth=0.8)
-    axis.set(title="Probabilities", xlabel="float", ylabel="compiled")
-    axis.legend(frameon=False, markerscale=3)
-    errors.hist(np.abs(before - after).max(axis=1), bins=50, color=_COMPILED_COLOUR)
-    errors.set(title="Largest difference per window", xlabel="probability", ylabel="windows", yscale="log")
-    return _svg(figure)
+def _changes(figures: ClassFigures) -> tuple[tuple[str, float, float], ...]:
+    return (
+        ("sensitivity", figures.sensitivity_float, figures.sensitivity_compiled),
+        ("positive predictivity", figures.ppv_float, figures.ppv_compiled),
+    )
 
 
-def _confusion(before: FloatArray, after: FloatArray, contract: OutputContract) -> str:
-    figure, (axis,) = _figure(1)
-    size = len(contract.labels)
-    counts = np.zeros((size, size), int)
-    np.add.at(counts, (before.argmax(axis=1), after.argmax(axis=1)), 1)
-    axis.imshow(np.log1p(counts), cmap="GnBu")
-    for row, column in np.ndindex(size, size):
-        shade = "white" if counts[row, column] > counts.max() / 4 else "#222"
-        axis.text(column, row, str(counts[row, column]), ha="center", va="center", color=shade)
-    names = [label.name for label in contract.labels]
-    axis.set_xticks(range(size), names)
-    axis.set_yticks(range(size), names)
-    axis.set(title="Decisions", xlabel="compiled", ylabel="float")
-    return _svg(figure)
+def _counts(rows: NDArray[np.int64], columns: NDArray[np.int64], classes: int) -> Counts:
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (rows, columns), 1)
+    return counts
 
 
-def _windows(evaluation: WindowSet, after: FloatArray, contract: OutputContract) -> str:
-    figure, axes = _figure(len(contract.labels), height=2.0)
-    waveform = max(evaluation.inputs.values(), key=lambda values: values.ndim)
-    truth = evaluation.labels if evaluation.labels is not None else after.argmax(axis=1)
-    for index, (axis, label) in enumerate(zip(axes, contract.labels, strict=True)):
-        members = np.flatnonzero(truth == index)[:30]
-        if len(members):
-            axis.plot(waveform[members].reshape(len(members), waveform.shape[1], -1)[:, :, 0].T, color="#0b6e6e30")
-        axis.set(title=f"{label.name} {label.display}", xticks=[], yticks=[])
-        axis.title.set_fontsize(8)
-    return _svg(figure)
+def _kept_shares(decided: Counts) -> list[float | None]:
+    """Return for each class the share of the float model's decisions that the compiled model repeats."""
+    return [float(row[index] / row.sum()) if row.sum() else None for index, row in enumerate(decided)]
 
 
-def _figure(columns: int, *, height: float = 3.2) -> tuple[Any, Any]:
-    import matplotlib as mpl  # noqa: PLC0415  # drawn in the child process alone
-    from matplotlib.figure import Figure  # noqa: PLC0415
+def _latency_us(compiled: CompiledModel, evaluation: WindowSet) -> float:
+    """Return the median time of one window on this machine, one thread, with quantization of input and output."""
+    durations_ns = []
+    for index in range(min(_TIMED_WINDOWS, len(evaluation))):
+        window = evaluation.take(np.array([index]))
+        start_ns = time.perf_counter_ns()
+        compiled.predict(window)
+        durations_ns.append(time.perf_counter_ns() - start_ns)
+    return float(np.median(durations_ns)) / 1000
 
-    mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "edge"})
-    figure = Figure(figsize=(9, height), layout="constrained")
-    return figure, np.atleast_1d(figure.subplots(1, columns))
+
+def _waveform(evaluation: WindowSet, contract: InputContract) -> FloatArray | None:
+    """Return the windows' signal, (n, time, channels), if the model reads it."""
+    names = [wanted.name for wanted in contract.inputs if wanted.takes == "waveform"]
+    return evaluation.inputs[names[0]] if names else None
 
 
-def _svg(figure: Any) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, dpi=120)
-    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
+def _moved_most(
+    waveform: FloatArray, truth: NDArray[np.int64], before: FloatArray, after: FloatArray
+) -> list[dict[str, Any]]:
+    order = np.argsort(-np.abs(before - after).max(axis=1), kind="stable")[:_MOVED_MOST]
+    return [
+        {
+            "number": int(index),
+            "picture": curves(waveform[index].T),
+            "truth": int(truth[index]),
+            "before": (int(before[index].argmax()), float(before[index].max())),
+            "after": (int(after[index].argmax()), float(after[index].max())),
+        }
+        for index in order
+    ]
+
+
+def _examples(waveform: FloatArray, truth: NDArray[np.int64], manifest: Manifest) -> list[dict[str, Any]]:
+    chosen = [np.flatnonzero(truth == index)[:_PER_CLASS] for index in range(len(manifest.output.labels))]
+    return [
+        {"label": label, "count": len(members), "picture": curves(waveform[members][:, :, 0])}
+        for label, members in zip(manifest.output.labels, chosen, strict=True)
+        if len(members)
+    ]

@@ -43,7 +43,7 @@ def verify(compiled: CompiledModel, evaluation: WindowSet, *, budget_points: flo
         contract,
         budget_points=budget_points,
     )
-    _check_budget(report)
+    check_budget(report)
     return VerifiedModel(compiled=compiled, report=report, self_test=_self_test(compiled, evaluation, answers))
 
 
@@ -74,13 +74,23 @@ def compare(
     )
 
 
+def is_gated(figures: ClassFigures) -> bool:
+    """Return whether a class has enough windows for the budget to judge it."""
+    return figures.windows >= MINIMUM_CLASS_WINDOWS
+
+
 def _share(hits: NDArray[np.bool_], of: NDArray[np.bool_]) -> float:
     return float(hits[of].mean()) if of.any() else 0.0
 
 
-def _check_budget(report: VerificationReport) -> None:
+def check_budget(report: VerificationReport) -> None:
+    """Return if every class that has enough windows stayed within the budget.
+
+    Raises:
+        VerificationError: One lost more; says which, how much, and of what.
+    """
     for figures in report.classes:
-        if figures.windows < MINIMUM_CLASS_WINDOWS:
+        if not is_gated(figures):
             continue
         for what, before, after in (
             ("sensitivity", figures.sensitivity_float, figures.sensitivity_compiled),

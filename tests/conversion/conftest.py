@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,23 +47,7 @@ activation = "softmax"
 code = { system = "urn:test", code = "kind", display = "Kind" }
 labels = [{ name = "low", display = "low" }, { name = "high", display = "high", abnormal = true }]
 """
-# Keras is imported in a process of its own, so that the tests need it only once.
-MAKER = """\
-import keras, numpy, sys
-keras.utils.set_random_seed(1)
-waveform, features = keras.Input((30, 2), name="waveform"), keras.Input((3,), name="features")
-shape = keras.layers.Conv1D(4, 5, activation="relu")(waveform)
-joined = keras.layers.Concatenate()([keras.layers.Flatten()(shape), features])
-model = keras.Model([waveform, features], keras.layers.Dense(2, name="logits")(joined))
-model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-data = numpy.load(sys.argv[1])
-model.fit({name: data[name] for name in ("waveform", "features")}, data["labels"], epochs=20, verbose=0)
-model.save(sys.argv[2])
-sequence = keras.Input((30, 2), name="waveform")
-unused = keras.Input((3,), name="features")
-state = keras.layers.Concatenate()([keras.layers.LSTM(4)(sequence), unused])
-keras.Model([sequence, unused], keras.layers.Dense(2, name="logits")(state)).save(sys.argv[3])
-"""
+MODELS = Path(__file__).parent / "data"
 
 
 @dataclass(frozen=True)
@@ -116,16 +102,43 @@ def materials(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "evaluation.npz", **windows(400, seed=2))
     (folder / "tiny.toml").write_text(CONTRACT)
     generate_keys(folder)
-    files = [folder / "calibration.npz", folder / "tiny.keras", folder / "lstm.keras"]
-    subprocess.run([sys.executable, "-c", MAKER, *files], check=True, capture_output=True)
     return folder
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What one conversion said and wrote."""
+
+    done: subprocess.CompletedProcess[str]
+    bundle: Path
+    report: Path
+    figures: Path
+
+
+@pytest.fixture(scope="session")
+def converted(materials: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Converted]:
+    """Converts the tiny model by a recipe, with report and figures: once, however many tests look at it."""
+
+    @functools.cache
+    def once(recipe: str) -> Converted:
+        folder = tmp_path_factory.mktemp(recipe)
+        bench = bench_in(folder, materials).with_(recipe=recipe)
+        report, figures = folder / "report.html", folder / "figures.json"
+        done = bench.run("--report", str(report), "--json", str(figures))
+        return Converted(done=done, bundle=bench.out, report=report, figures=figures)
+
+    return once
 
 
 @pytest.fixture
 def workbench(materials: Path, tmp_path: Path) -> Workbench:
+    return bench_in(tmp_path, materials)
+
+
+def bench_in(folder: Path, materials: Path) -> Workbench:
     return Workbench(
-        folder=tmp_path,
-        model=materials / "tiny.keras",
+        folder=folder,
+        model=MODELS / "tiny.keras",
         contract=materials / "tiny.toml",
         calibration=materials / "calibration.npz",
         evaluation=materials / "evaluation.npz",

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tests.conversion.conftest import COMMAND, Workbench, windows
+from edge_sdk.signing import generate_keys
+from tests.conversion.conftest import COMMAND, Converted, Workbench, windows
 
 
 def assert_refused(workbench: Workbench, *expected: str) -> None:
@@ -34,6 +36,20 @@ def test_a_file_that_is_no_model(workbench: Workbench) -> None:
     wrong.write_bytes(b"not a model")
 
     assert_refused(workbench.with_(model=wrong), "wrong.keras", "cannot be loaded")
+
+
+def test_a_model_that_was_cut_short(workbench: Workbench) -> None:
+    cut = workbench.folder / "cut.keras"
+    cut.write_bytes(workbench.model.read_bytes()[:-100])
+
+    assert_refused(workbench.with_(model=cut), "cut.keras", "cut short")
+
+
+def test_an_old_model_that_is_no_hdf5(workbench: Workbench) -> None:
+    wrong = workbench.folder / "wrong.h5"
+    wrong.write_bytes(workbench.model.read_bytes())
+
+    assert_refused(workbench.with_(model=wrong), "wrong.h5", "not an HDF5 file")
 
 
 def test_a_model_that_is_not_there(workbench: Workbench) -> None:
@@ -124,6 +140,14 @@ def test_an_output_below_a_file(workbench: Workbench) -> None:
     assert "cannot be written" in done.stderr
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_the_work(workbench: Workbench) -> None:
+    done = workbench.run("--report", str(workbench.folder))
+
+    assert done.returncode == 3
+    assert "cannot be written" in done.stderr
+    assert not workbench.out.exists()
+
+
 def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     first = subprocess.run([COMMAND, "keygen", "--out", tmp_path], check=True, capture_output=True)
     before = (tmp_path / "signing.key").read_bytes()
@@ -134,10 +158,9 @@ def test_a_key_is_never_overwritten(tmp_path: Path) -> None:
     assert "exists already" in second.stderr
 
 
-def test_inspecting_a_bundle_of_a_stranger(workbench: Workbench, tmp_path: Path) -> None:
-    workbench.run()
-    subprocess.run([COMMAND, "keygen", "--out", tmp_path / "stranger"], check=True, capture_output=True)
-    asked = [COMMAND, "inspect", workbench.out, "--trust", tmp_path / "stranger" / "signing.pub"]
+def test_inspecting_a_bundle_of_a_stranger(converted: Callable[[str], Converted], tmp_path: Path) -> None:
+    generate_keys(tmp_path)
+    asked = [COMMAND, "inspect", converted("int8").bundle, "--trust", tmp_path / "signing.pub"]
     done = subprocess.run(asked, capture_output=True, text=True, check=False)
 
     assert done.returncode == 2

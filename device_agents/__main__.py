@@ -58,7 +58,7 @@ def run(config_path: Path, report: Path | None, timeout_s: float | None, *, unti
 @main.command()
 @click.option("--config", "config_path", type=_PATH, required=True, help="Configuration of this gateway, TOML.")
 def check(config_path: Path) -> None:
-    """Check configuration, model, self-test, source, state folder and broker, and change nothing."""
+    """Check configuration, model, self-test, source, state folder and broker. Process and send nothing."""
     config = load_config(config_path)
     model = load_model(config)
     open_recording(config, model)

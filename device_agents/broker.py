@@ -55,7 +55,7 @@ class Broker:
         on_message: Called with each payload received, from within `Connection.serve`.
 
     Raises:
-        ConfigError: The password or certificate file cannot be read.
+        ConfigError: The password file cannot be read.
     """
 
     def __init__(
@@ -72,14 +72,13 @@ class Broker:
         if config.password_file:
             lines = read_bytes(config.password_file, what="password file").decode("utf-8", "replace").splitlines()
             self._password = lines[0] if lines else ""
-        if config.ca_file:
-            read_bytes(config.ca_file, what="certificate authority")
 
     def connect(self) -> Connection:
         """Connect and log in.
 
         Raises:
             BrokerUnavailable: Nothing answers there, or it refuses us.
+            ConfigError: The certificate authority is none.
         """
         url = self._config.url
         while True:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edge_sdk.errors import ConfigError
+from edge_sdk.files import read_bytes
 from edge_sdk.profiles import load_profile
 from edge_sdk.settings import load_toml
 from edge_sdk.topics import DeviceTopics
@@ -138,6 +139,17 @@ def load_config(path: Path) -> AgentConfig:
     _ = config.topics  # refuses names that a topic cannot hold
     load_profile(config.hardware)
     folder = path.resolve().parent
+    config = _beside(folder, config)
+    for file, what in (
+        (config.broker.password_file, "password file"),
+        (config.broker.ca_file, "certificate authority"),
+    ):
+        if file:
+            read_bytes(file, what=what)  # a slip is told before anything is made
+    return config
+
+
+def _beside(folder: Path, config: AgentConfig) -> AgentConfig:
     return msgspec.structs.replace(
         config,
         state_dir=folder / config.state_dir,

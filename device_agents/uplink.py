@@ -53,7 +53,7 @@ class Uplink:
         failure: What ended the thread, when something did that was not asked for.
 
     Raises:
-        ConfigError: The broker's password or certificate file cannot be read.
+        ConfigError: The broker's password file cannot be read.
     """
 
     def __init__(

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from device_agents.alarms import RUN_BEATS, VENTRICULAR_RUN
+from device_agents.inference import Inference
+from device_agents.interpret import Interpreter
+from device_agents.strips import AFTER_S, BEFORE_S
+from edge_sdk import codes
+from edge_sdk.contracts import InputContract
+from edge_sdk.observation import Classification, ClockQuality, Observation, Priority, Quantity, SampledData
+from edge_sdk.signals import SampleBlock
+from edge_sdk.tensors import FloatArray
+from edge_sdk.windowing import windower_for
+from tests.device.bundles import ANSWERS, LABELS, READS
+from tests.device.records import in_mv, read_stored
+from tests.fakes.device import MODEL
+from tests.fakes.runtime import ToldAnswers
+
+RATE_HZ = 360
+START_NS = 10**18
+LOOKS_EVERY_S = 5
+NAMES = [label.name for label in LABELS]
+
+
+def sure_of(name: str) -> list[float]:
+    return [9.0 if label == name else 0.0 for label in NAMES]
+
+
+def interpreter(*answers: list[float], reads: InputContract = READS) -> Interpreter:
+    return Interpreter(
+        Inference(ToldAnswers(*answers), reads=reads, answers=ANSWERS),
+        answers=ANSWERS,
+        model=MODEL,
+        signal=READS.signal,
+        clock=ClockQuality.REPLAYED,
+        stream="ecg",
+        subject="patient-1",
+    )
+
+
+def findings(made: Interpreter, signal: FloatArray, *, block: int = 180) -> list[Observation]:
+    windower, found = windower_for(READS), []
+    for start in range(0, len(signal), block):
+        samples = signal[start : start + block]
+        time_ns = START_NS + round(start * 1e9 / RATE_HZ)
+        made.push(SampleBlock(start_index=start, start_time_ns=time_ns, samples=samples[:, None]))
+        for window in windower.push(samples):
+            found += made.observe(window)
+        found += made.settle()
+    for window in windower.flush():
+        found += made.observe(window)
+    return found + made.settle(at_end=True)
+
+
+def of(found: Iterable[Observation], code: codes.Code) -> list[Observation]:
+    return [observation for observation in found if observation.code == code]
+
+
+def second(observation: Observation) -> float:
+    return (observation.effective_time_ns - START_NS) / 1e9
+
+
+@pytest.fixture(scope="module")
+def minute(demo_record: Path) -> FloatArray:
+    return in_mv(read_stored(demo_record, samples=60 * RATE_HZ)[:, 0])
+
+
+def test_every_beat_gets_the_class_the_model_is_surest_of(minute: FloatArray) -> None:
+    made = interpreter(sure_of("S"))
+
+    beats = of(findings(made, minute), codes.BEAT_CLASS)
+
+    assert {beat.value.label for beat in beats if isinstance(beat.value, Classification)} == {"S"}
+    assert made.decisions["S"] == len(beats) > 30
+    for beat in beats:
+        assert isinstance(beat.value, Classification)
+        assert sum(beat.value.probabilities.values()) == pytest.approx(1, abs=1e-3)
+        assert beat.model == MODEL
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_an_answer_that_is_no_number_is_an_absent_value_and_never_a_class(number: float, minute: FloatArray) -> None:
+    made = interpreter([number, *sure_of("V")[1:]])
+
+    found = findings(made, minute)
+
+    beats = of(found, codes.BEAT_CLASS)
+    assert len(beats) == made.rejected["no answer"] > 30
+    assert {(beat.value, beat.absent_reason) for beat in beats} == {(None, "not-a-number")}
+    assert not made.decisions
+    assert not of(found, VENTRICULAR_RUN)
+    assert of(found, codes.HEART_RATE)  # the beats themselves were found
+
+
+def test_an_answer_that_is_no_number_breaks_a_run(minute: FloatArray) -> None:
+    broken = [sure_of("V")] * (RUN_BEATS - 1) + [[math.nan] * len(NAMES)]
+
+    found = findings(interpreter(*broken, *broken, sure_of("N")), minute)
+
+    assert not of(found, VENTRICULAR_RUN)
+
+
+def test_a_run_of_ventricular_beats_is_one_alarm_at_its_third_beat(minute: FloatArray) -> None:
+    found = findings(interpreter(sure_of("N"), *[sure_of("V")] * 6, sure_of("N")), minute)
+
+    (alarm,) = of(found, VENTRICULAR_RUN)
+    beats = of(found, codes.BEAT_CLASS)
+    assert alarm.priority is Priority.ALARM
+    assert alarm.effective_time_ns == beats[RUN_BEATS].effective_time_ns
+    assert alarm.value == Quantity(RUN_BEATS, "{beats}")
+    assert all(item.priority is Priority.ROUTINE for item in found if item is not alarm)
+
+
+def test_strips_show_the_raw_signal_around_abnormal_beats_and_no_sample_twice(minute: FloatArray) -> None:
+    found = findings(interpreter(sure_of("N"), sure_of("V"), sure_of("V"), *[sure_of("N")] * 20, sure_of("F")), minute)
+
+    abnormal = [
+        second(beat)
+        for beat in of(found, codes.BEAT_CLASS)
+        if isinstance(beat.value, Classification) and beat.value.label != "N"
+    ]
+    shown: list[int] = []
+    for strip in of(found, codes.ECG_LEAD_II):
+        assert isinstance(strip.value, SampledData)
+        start, values = round(second(strip) * RATE_HZ), strip.value.values()
+        np.testing.assert_allclose(values, minute[start : start + len(values)], atol=strip.value.factor)
+        assert len(values) <= round((BEFORE_S + AFTER_S) * RATE_HZ)
+        anchor_s = second(strip) + strip.value.anchor_s
+        assert min(abs(beat_s - anchor_s) for beat_s in abnormal) < 1 / RATE_HZ
+        shown += range(start, start + len(values))
+    assert len(set(shown)) == len(shown)
+    assert {round(beat_s * RATE_HZ) for beat_s in abnormal} <= set(shown)
+
+
+def test_nothing_abnormal_shows_no_strip(minute: FloatArray) -> None:
+    assert not of(findings(interpreter(sure_of("N")), minute), codes.ECG_LEAD_II)
+
+
+@pytest.mark.parametrize(("fault", "reason"), [(math.nan, "unknown"), (0.3, "error")], ids=["missing", "flat"])
+def test_a_bad_stretch_is_told_as_such_and_gets_no_class(fault: float, reason: str, minute: FloatArray) -> None:
+    spoiled = minute.copy()
+    spoiled[20 * RATE_HZ : 32 * RATE_HZ] = fault
+
+    found = findings(interpreter(sure_of("V")), spoiled)
+
+    told = of(found, codes.SIGNAL_QUALITY)
+    assert {(item.value, item.absent_reason, item.quality) for item in told} == {(None, reason, 0.0)}
+    assert all(20 <= second(item) < 32 + LOOKS_EVERY_S for item in told)
+    assert any(25 <= second(item) <= 32 for item in told)
+    assert not [beat for beat in of(found, codes.BEAT_CLASS) if 20 <= second(beat) < 32]
+    assert of(found, codes.BEAT_CLASS)
+
+
+def test_a_signal_that_is_flat_from_the_start_is_told_without_any_beat() -> None:
+    found = findings(interpreter(sure_of("V")), np.zeros(30 * RATE_HZ, np.float32))
+
+    assert len(found) > 1
+    assert found == of(found, codes.SIGNAL_QUALITY)
+
+
+@pytest.mark.parametrize("block", [1, 7, 360, 21_600])
+def test_the_findings_do_not_depend_on_the_blocks(block: int, minute: FloatArray) -> None:
+    spoiled = minute[: 40 * RATE_HZ].copy()
+    spoiled[10 * RATE_HZ : 14 * RATE_HZ], spoiled[20 * RATE_HZ : 29 * RATE_HZ] = np.nan, 0.3
+
+    answers = [sure_of("V")] * 5 + [sure_of("N")]
+    by_half_seconds = findings(interpreter(*answers), spoiled)
+    by_other_blocks = findings(interpreter(*answers), spoiled, block=block)
+
+    assert in_order(by_other_blocks) == in_order(by_half_seconds)
+
+
+def in_order(found: list[Observation]) -> list[Observation]:
+    return sorted(found, key=lambda item: (item.effective_time_ns, item.code.code, item.absent_reason))

@@ -36,14 +36,10 @@ class Database:
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         try:
-            with self._engine.execution_options(writes=True).begin() as db:
-                _migrate(db)
-        except CommandError as error:
-            raise ConfigError(f"database {url} was written by a newer edge-hub ({error})", remedy="update") from error
-        except sa.exc.DBAPIError as error:
-            raise StorageUnavailable(
-                f"database {url} cannot be opened ({error.orig})", remedy="check its path, permissions and contents"
-            ) from error
+            self._migrate(url)
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -65,6 +61,17 @@ class Database:
     def close(self) -> None:
         """Let go of it."""
         self._engine.dispose()
+
+    def _migrate(self, url: str) -> None:
+        try:
+            with self._engine.execution_options(writes=True).begin() as db:
+                _upgrade(db)
+        except CommandError as error:
+            raise ConfigError(f"database {url} was written by a newer edge-hub ({error})", remedy="update") from error
+        except sa.exc.DBAPIError as error:
+            raise StorageUnavailable(
+                f"database {url} cannot be opened ({error.orig})", remedy="check its path, permissions and contents"
+            ) from error
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -106,7 +113,7 @@ def _begin_sqlite(db: sa.Connection) -> None:
     db.exec_driver_sql("BEGIN IMMEDIATE" if db.get_execution_options().get("writes") else "BEGIN")
 
 
-def _migrate(db: sa.Connection) -> None:
+def _upgrade(db: sa.Connection) -> None:
     with resources.as_file(resources.files("hospital_hub") / "schema") as folder:
         config = Config()
         config.set_main_option("script_location", str(folder).replace("%", "%%"))

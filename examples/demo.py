@@ -26,7 +26,7 @@ from rich.table import Table
 
 EXAMPLE = Path(__file__).parent / "ecg_beats"
 HARDWARE = "raspberry-pi-4b"
-SITE, DEVICE = "demo-hospital", "gateway-1"
+SITE, DEVICE, LIVE_DEVICE = "demo-hospital", "gateway-1", "gateway-live"
 BIN = Path(sys.executable).parent
 console = Console()
 
@@ -89,6 +89,7 @@ def demo(record: Path, out: Path, *, keep: bool, cleanup: ExitStack) -> int:
     (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
     show(summary, report=out / "report.html", fhir=fhir, hub=hub, out=out)
     if keep:
+        replay_live(record, out, hub, cleanup=cleanup)
         wait_for_interrupt(hub)
     return 0 if summary["lost"] == 0 else 1
 
@@ -136,26 +137,32 @@ def start_hub(out: Path, *, cleanup: ExitStack) -> Hub:
     raise StepFailed(f"the hub did not start; see {out / 'hub' / 'hub.log'}")
 
 
-def run_agent(record: Path, out: Path, hub: Hub) -> dict[str, Any]:
-    """Run the agent on the record until the hub has acknowledged everything."""
-    config = out / "agent.toml"
+def configure_agent(out: Path, hub: Hub, record: Path, *, device: str, speed: float) -> Path:
+    """Write an agent's configuration and return its path."""
+    config = out / f"{device}.toml"
     config.write_text(f"""\
 site = "{SITE}"
-device = "{DEVICE}"
+device = "{device}"
 subject = "mitdb-{record.name}"
 hardware = "{HARDWARE}"
-state_dir = "agent"
+state_dir = "agent/{device}"
 bundle = "ecg_beats.edge"
 trusted_keys = ["keys/signing.pub"]
 
 [source]
 type = "replay"
 record = "{record}"
-speed = 0
+speed = {speed}
 
 [broker]
 url = "{hub.broker}"
 """)
+    return config
+
+
+def run_agent(record: Path, out: Path, hub: Hub) -> dict[str, Any]:
+    """Run the agent on the record until the hub has acknowledged everything."""
+    config = configure_agent(out, hub, record, device=DEVICE, speed=0)
     run("edge-agent", "run", "--config", str(config), "--until-delivered", "--report", str(out / "agent.json"))
     return read_json(out / "agent.json")
 
@@ -181,7 +188,7 @@ def summarize(
     return {
         "sent": report["observations"],
         "stored": epoch["stored"],
-        "duplicates": epoch["stored"] - epoch["distinct"] if "distinct" in epoch else 0,
+        "duplicates": epoch["stored"] - epoch["distinct"],
         "duplicates_refused": epoch["duplicates_refused"],
         "lost": report["observations"] - epoch["stored"],
         "agreement_float_int8": conversion["agreement"],
@@ -223,10 +230,18 @@ def show(summary: dict[str, Any], *, report: Path, fhir: Path, hub: Hub, out: Pa
     console.print(Panel(table, title="First light: figures scored by EC57, first 5 minutes skipped", expand=False))
 
 
+def replay_live(record: Path, out: Path, hub: Hub, *, cleanup: ExitStack) -> None:
+    """Replay the record as another gateway, at the pace it was recorded, so that there is something to see."""
+    config = configure_agent(out, hub, record, device=LIVE_DEVICE, speed=1)
+    log = cleanup.enter_context((out / "agent" / f"{LIVE_DEVICE}.log").open("w"))
+    process = subprocess.Popen([BIN / "edge-agent", "run", "--config", config], stdout=log, stderr=log)
+    cleanup.callback(stop, process)
+
+
 def wait_for_interrupt(hub: Hub) -> None:
     """Leave the hub running until Ctrl-C."""
     console.print(f"Dashboard: [bold]{hub.web}[/]   Ctrl-C ends it.")
-    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         while hub.process.poll() is None:
             time.sleep(0.5)
@@ -242,7 +257,7 @@ def run(command: str, *arguments: str) -> None:
         raise StepFailed(f"{command} {arguments[0]}: {last[-1] if last else f'exit code {done.returncode}'}")
 
 
-def stop(process: subprocess.Popen[str]) -> None:
+def stop(process: subprocess.Popen[Any]) -> None:
     """End a program cleanly, or at all."""
     process.terminate()
     try:

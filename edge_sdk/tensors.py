@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -43,11 +44,17 @@ def quantize(values: FloatArray, spec: TensorSpec) -> NDArray[Any]:
         raise IncompatibleBundle(
             f"input '{spec.name}' has missing or infinite values", remedy="give the model only windows of good quality"
         )
-    limits = np.iinfo(dtype)
+    lowest, highest = _limits(dtype)
     with np.errstate(over="ignore"):  # what overflows saturates
         steps = np.rint(np.asarray(values, dtype=np.float32) / np.float32(spec.scale)) + spec.zero_point
-    stored: NDArray[Any] = np.clip(steps, limits.min, limits.max).astype(dtype)
+    stored: NDArray[Any] = np.minimum(np.maximum(steps, lowest), highest).astype(dtype)
     return stored
+
+
+@cache
+def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
+    limits = np.iinfo(dtype)
+    return int(limits.min), int(limits.max)
 
 
 def dequantize(stored: NDArray[Any], spec: TensorSpec) -> FloatArray:

@@ -80,7 +80,8 @@ class Families:
 
 def correlation(a: FloatArray, b: FloatArray) -> float:
     """Return how alike two shapes of (time,) are whatever their height: -1 to 1."""
-    return float((a - a.mean()) @ (b - b.mean())) / (size(a) * size(b))
+    a, b = a - a.mean(), b - b.mean()
+    return float(a @ b) / ((float(np.linalg.norm(a)) + _TINY) * (float(np.linalg.norm(b)) + _TINY))
 
 
 def size(part: FloatArray) -> float:

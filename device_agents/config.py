@@ -104,6 +104,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         state_dir: Folder of its own, where the outbox lives.
         bundle: The model.
         trusted_keys: Public keys whose bundles may run here.
+        source: Where samples come from, unless a program gives them to `open_gateway`.
         stream: Name of the stream.
     """
 
@@ -114,8 +115,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     state_dir: Path
     bundle: Path
     trusted_keys: tuple[Path, ...]
-    source: ReplayConfig
     broker: BrokerConfig
+    source: ReplayConfig | None = None
     stream: str = "ecg"
     outbox: OutboxConfig = OutboxConfig()
     runtime: RuntimeConfig = RuntimeConfig()
@@ -155,7 +156,7 @@ def _beside(folder: Path, config: AgentConfig) -> AgentConfig:
         state_dir=folder / config.state_dir,
         bundle=folder / config.bundle,
         trusted_keys=tuple(folder / key for key in config.trusted_keys),
-        source=msgspec.structs.replace(config.source, record=folder / config.source.record),
+        source=msgspec.structs.replace(config.source, record=folder / config.source.record) if config.source else None,
         broker=msgspec.structs.replace(
             config.broker,
             ca_file=folder / config.broker.ca_file if config.broker.ca_file else None,

@@ -17,10 +17,12 @@ from device_agents.memory import resident_bytes
 from device_agents.model_store import ReadyModel, ready_model
 from device_agents.outbox import Outbox
 from device_agents.progress import Progress
+from device_agents.sources.base import Source
 from device_agents.sources.replay import Recording, ReplaySource
 from device_agents.state_dir import StateDir
 from device_agents.uplink import Uplink
 from edge_sdk import __version__
+from edge_sdk.errors import ConfigError, SignalError
 from edge_sdk.files import sha256_hex
 from edge_sdk.messages import Status
 from edge_sdk.windowing import windower_for
@@ -32,10 +34,10 @@ _log = logging.getLogger(__name__)
 class Gateway:
     """Everything one agent process holds. Open it with `open_gateway`."""
 
-    def __init__(self, config: AgentConfig, cleanup: ExitStack) -> None:
+    def __init__(self, config: AgentConfig, cleanup: ExitStack, *, source: Source | None) -> None:
         self._config = config
         self._model = model = load_model(config)
-        recording = open_recording(config, model)
+        stream = open_recording(config, model) if source is None else _fitting(source, model)
         state = StateDir(config.state_dir)
         cleanup.callback(state.close)
         self._outbox = Outbox(state.outbox_path, max_rows=config.outbox.max_rows, max_bytes=config.outbox.max_bytes)
@@ -43,16 +45,10 @@ class Gateway:
         self._progress = Progress(
             self._outbox,
             stream=config.stream,
-            identity=_identity(config, model, recording),
-            start_time_ns=time.time_ns() if recording.start_time_ns is None else recording.start_time_ns,
+            identity=_identity(config, model, stream),
+            start_time_ns=time.time_ns() if stream.start_time_ns is None else stream.start_time_ns,
         )
-        self._source = ReplaySource(
-            recording,
-            speed=config.source.speed,
-            block_s=config.source.block_s,
-            start_time_ns=self._progress.start_time_ns,
-            resume_index=self._progress.resume_index,
-        )
+        self._source = stream if not isinstance(stream, Recording) else _replay(config, stream, self._progress)
         self._counts, self._began_s = Counts(), time.monotonic()
         self._assemble(cleanup)
 
@@ -129,14 +125,18 @@ class Gateway:
 
 
 @contextmanager
-def open_gateway(config: AgentConfig) -> Iterator[Gateway]:
+def open_gateway(config: AgentConfig, *, source: Source | None = None) -> Iterator[Gateway]:
     """Put everything together; at the end say goodbye to the broker and close the outbox.
+
+    Args:
+        config: What a person configured.
+        source: Where samples come from; ``None`` for the one that is configured.
 
     Raises:
         EdgeError: Whatever is wrong; then nothing is left half-made.
     """
     with ExitStack() as cleanup:
-        yield Gateway(config, cleanup)
+        yield Gateway(config, cleanup, source=source)
 
 
 def load_model(config: AgentConfig) -> ReadyModel:
@@ -152,10 +152,36 @@ def load_model(config: AgentConfig) -> ReadyModel:
 
 def open_recording(config: AgentConfig, model: ReadyModel) -> Recording:
     """Return the configured recording, if it fits the model."""
+    if config.source is None:
+        raise ConfigError("the agent's configuration names no source", remedy="add [source]")
     return Recording(config.source.record, wanted=model.manifest.input.signal, channel=config.source.channel)
 
 
-def _identity(config: AgentConfig, model: ReadyModel, recording: Recording) -> str:
-    """Name everything that a replay's observations depend on: when it is the same, they come out the same."""
-    parts = (__version__, recording.identity, config.source.block_s, config.subject, model.ref)
+def _fitting(source: Source, model: ReadyModel) -> Source:
+    has, wanted = source.format, model.manifest.input.signal
+    if (has.kind, has.unit, has.sample_rate_hz) != (wanted.kind, wanted.unit, wanted.sample_rate_hz):
+        raise SignalError(
+            f"the source delivers {has.kind} in {has.unit} at {has.sample_rate_hz:g} Hz, and the model reads "
+            f"{wanted.kind} in {wanted.unit} at {wanted.sample_rate_hz:g} Hz",
+            remedy="convert the samples in the source, or use a model for them",
+        )
+    return source
+
+
+def _replay(config: AgentConfig, recording: Recording, progress: Progress) -> ReplaySource:
+    told = config.source
+    assert told is not None  # noqa: S101  # a recording is opened only from there
+    return ReplaySource(
+        recording,
+        speed=told.speed,
+        block_s=told.block_s,
+        start_time_ns=progress.start_time_ns,
+        resume_index=progress.resume_index,
+    )
+
+
+def _identity(config: AgentConfig, model: ReadyModel, stream: Recording | Source) -> str:
+    """Name everything that a stream's observations depend on: when it is the same, they come out the same."""
+    samples = stream.identity or f"live since {stream.start_time_ns}"
+    parts = (__version__, samples, config.source and config.source.block_s, config.subject, model.ref)
     return sha256_hex(repr(parts).encode())

@@ -87,6 +87,8 @@ FAULTS = {
     "binary configuration": (put("agent.toml", bytes(range(256))), OUR_INPUT, "is not TOML"),
     "a word for a number": (setting("speed = 0", 'speed = "fast"'), OUR_INPUT, "speed"),
     "a speed below zero": (setting("speed = 0", "speed = -1"), OUR_INPUT, "speed must be 0 or more"),
+    "no source": (
+        setting('[source]\ntype = "replay"\nrecord = "troubled"\nspeed = 0\n', ""), OUR_INPUT, "add .source."),
     "an unknown source": (setting('"replay"', '"telepathy"'), OUR_INPUT, "telepathy"),
     "an unknown runtime": (setting("[broker]", '[runtime]\nbackend = "pytorch"\n[broker]'), OUR_INPUT, "pytorch"),
     "a runtime not installed": (

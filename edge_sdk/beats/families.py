@@ -7,7 +7,7 @@ while streaming goes back to the Argus system (F. M. Nolle et al., Comput Cardio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,12 +28,19 @@ class Family:
         count: How many, older ones counting less.
         early: Running mean of how early they came, as log ratio of the interval before them to the usual.
         pause: Likewise of the interval after them.
+        level: Their shape about its mean.
+        size: Of their shape; see `size`.
     """
 
     shape: FloatArray
     count: float = 0.0
     early: float = 0.0
     pause: float = 0.0
+    level: FloatArray = field(init=False)
+    size: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._measure()
 
     def learn(self, shape: FloatArray, early: float, pause: float) -> None:
         """Take in one more member."""
@@ -42,6 +49,14 @@ class Family:
         self.shape = self.shape + np.float32(weight) * (shape - self.shape)
         self.early += weight * (early - self.early)
         self.pause += weight * (pause - self.pause)
+        self._measure()
+
+    def likeness(self, shape: FloatArray) -> float:
+        """Return its correlation with a shape."""
+        return float(_about_mean(shape) @ self.level) / (size(shape) * self.size)
+
+    def _measure(self) -> None:
+        self.level, self.size = _about_mean(self.shape), size(self.shape)
 
 
 class Families:
@@ -62,7 +77,8 @@ class Families:
 
     def sort(self, shape: FloatArray) -> tuple[Family, float]:
         """Return the family that a beat belongs to, a new one if it resembles none, and the likeness (-1 to 1)."""
-        likeness = [correlation(shape, family.shape) for family in self._known]
+        level, height = _about_mean(shape), size(shape)
+        likeness = [float(level @ family.level) / (height * family.size) for family in self._known]
         best = int(np.argmax(likeness)) if likeness else -1
         if best >= 0 and likeness[best] > _ALIKE:
             return self._known[best], likeness[best]
@@ -80,10 +96,16 @@ class Families:
 
 def correlation(a: FloatArray, b: FloatArray) -> float:
     """Return how alike two shapes of (time,) are whatever their height: -1 to 1."""
-    a, b = a - a.mean(), b - b.mean()
-    return float(a @ b) / ((float(np.linalg.norm(a)) + _TINY) * (float(np.linalg.norm(b)) + _TINY))
+    return float(_about_mean(a) @ _about_mean(b)) / (size(a) * size(b))
 
 
 def size(part: FloatArray) -> float:
     """Return the Euclidean norm about the mean, never 0."""
-    return float(np.linalg.norm(part - part.mean())) + _TINY
+    level = _about_mean(part)
+    return float(np.sqrt(level @ level)) + _TINY
+
+
+def _about_mean(part: FloatArray) -> FloatArray:
+    # The same bits as part.mean(), at a third of its time: it is called some 30 times a beat.
+    level: FloatArray = part - np.float32(np.add.reduce(part) / len(part))
+    return level

@@ -94,16 +94,16 @@ class Morphology:
 
     def _against_usual(self, qrs: FloatArray, usual: Family) -> list[float]:
         return [
-            correlation(qrs, usual.shape),
-            float(np.log(size(qrs) / size(usual.shape))),
-            float(np.log1p(size(qrs - usual.shape) / size(usual.shape))),
+            usual.likeness(qrs),
+            float(np.log(size(qrs) / usual.size)),
+            float(np.log1p(size(qrs - usual.shape) / usual.size)),
             usual.count / self._families.total,
             usual.early,
         ]
 
     def _family(self, qrs: FloatArray, family: Family, likeness: float) -> list[float]:
         share = (family.count - 1) / self._families.total
-        return [likeness, share, family.early, family.pause, float(np.log(size(qrs) / size(family.shape)))]
+        return [likeness, share, family.early, family.pause, float(np.log(size(qrs) / family.size))]
 
     def _shape(self, beat: FloatArray, usual: Family, scale: float) -> list[float]:
         qrs = beat[self._qrs]

@@ -14,7 +14,7 @@ from device_agents.runtimes import load_runtime
 from device_agents.runtimes.base import Runtime
 from edge_sdk.bundle import open_checked_bundle
 from edge_sdk.errors import IncompatibleBundle
-from edge_sdk.manifest import Manifest
+from edge_sdk.manifest import Artifact, Manifest
 from edge_sdk.observation import ModelRef
 from edge_sdk.selftest import SelfTest
 
@@ -51,6 +51,7 @@ def ready_model(
     manifest = bundle.manifest
     artifact = manifest.artifact_for(hardware)
     runtime = load_runtime(bundle.members[artifact.path], artifact, backend=backend, threads=threads)
+    _check_contracts(manifest, artifact)
     test = bundle.self_test
     run_self_test(runtime, test, name=f"{manifest.model_id} {manifest.model_version}")
     ref = ModelRef(
@@ -60,6 +61,17 @@ def ready_model(
         runtime=f"{runtime.name} {runtime.version}",
     )
     return ReadyModel(manifest=manifest, runtime=runtime, ref=ref, self_test_cases=len(test.cases))
+
+
+def _check_contracts(manifest: Manifest, artifact: Artifact) -> None:
+    reads = {wanted.name: wanted.shape for wanted in manifest.input.inputs}
+    reads[manifest.output.name] = (len(manifest.output.labels),)
+    has = {spec.name: spec.shape[1:] for spec in (*artifact.inputs, *artifact.outputs)}
+    if has != reads:
+        raise IncompatibleBundle(
+            f"the model's tensors are {has}, and its contracts say {reads}",
+            remedy="correct the contract, then convert and seal it again",
+        )
 
 
 def run_self_test(runtime: Runtime, test: SelfTest, *, name: str) -> None:

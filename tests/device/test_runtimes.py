@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from device_agents.model_store import ready_model
 from device_agents.runtimes import RUNTIMES, load_runtime
 from edge_sdk.errors import IncompatibleBundle, MissingDependency
 from tests.checks.runtimes import CHECKS, RuntimeUnderTest, opened, results
-from tests.device.bundles import DATA, HARDWARE, SignedBundle, artifact, make_bundle
+from tests.device.bundles import ANSWERS, DATA, HARDWARE, READS, SignedBundle, artifact, make_bundle
 from tests.system.interpreters import interpreters
 
 NEWEST_FOR_TFLITE = (3, 11)
@@ -94,7 +95,8 @@ def test_both_runtimes_agree(
 def test_tflite_runtime_refuses_a_model_made_of_newer_operators(
     tflite_python: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    bundle = make_bundle(tmp_path, model="newer_operator")
+    reads = msgspec.structs.replace(READS, inputs=READS.inputs[:1])
+    bundle = make_bundle(tmp_path, model="newer_operator", input=reads)
     told = f"--bundle {bundle.path} --trust {bundle.trusted_key} --hardware {HARDWARE}".split()
     command = [tflite_python, "-m", "device_agents", "selftest", *told]
 
@@ -134,4 +136,18 @@ def test_a_model_that_fails_its_self_test_is_not_used(answers: Callable[[Any], A
     bundle = make_bundle(tmp_path, expected=answers)
 
     with pytest.raises(IncompatibleBundle, match="fails its self-test on litert"):
+        ready_model(bundle.path, trusted_keys=[bundle.trusted_key], hardware=HARDWARE)
+
+
+CONTRADICTIONS = {
+    "an input too few": {"input": msgspec.structs.replace(READS, inputs=READS.inputs[:1])},
+    "a label too few": {"output": msgspec.structs.replace(ANSWERS, labels=ANSWERS.labels[1:])},
+}
+
+
+@pytest.mark.parametrize("changes", CONTRADICTIONS.values(), ids=CONTRADICTIONS)
+def test_a_model_whose_contract_is_about_another_is_not_used(changes: dict[str, Any], tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path, **changes)
+
+    with pytest.raises(IncompatibleBundle, match=r"the model's tensors are .* and its contracts say"):
         ready_model(bundle.path, trusted_keys=[bundle.trusted_key], hardware=HARDWARE)

@@ -68,11 +68,12 @@ def test_an_agent_stopped_and_started_again_ends_with_what_one_never_stopped_has
     gateway: GatewayFolder, another: Callable[[str], GatewayFolder]
 ) -> None:
     stopped = another("stopped")
-    stopped.change("speed = 0", "speed = 60")
+    stopped.change("speed = 0", "speed = 15")
     run(gateway)
 
     run(stopped, windows=10)
     halfway = len(stopped.observations())
+    stopped.change("speed = 15", "speed = 0")
     run(stopped)
 
     assert 0 < halfway < len(gateway.observations())

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -200,3 +201,17 @@ def test_a_check_of_the_signature_that_cannot_run_trusts_nothing(
 
     assert_one_line(result.stderr, "signature could not be checked")
     assert result.exit_code == OUR_INPUT
+
+
+def test_what_lies_in_the_current_folder_has_no_say_in_the_check_of_the_signature(gateway: GatewayFolder) -> None:
+    altered = rewritten(lambda has: has.update({"manifest.json": has["manifest.json"].replace(b"Tiny", b"Tony")}))
+    altered(gateway)
+    (gateway.folder / "device_agents").mkdir()
+    (gateway.folder / "device_agents" / "__init__.py").touch()
+    (gateway.folder / "device_agents" / "genuine.py").write_text("def main(): print('\"genuine\"')")
+
+    command = [Path(sys.executable).parent / "edge-agent", "check", "--config", gateway.config]
+    run = subprocess.run(command, cwd=gateway.folder, capture_output=True, text=True, check=False)
+
+    assert_one_line(run.stderr, "not signed by a trusted key")
+    assert run.returncode == OUR_INPUT

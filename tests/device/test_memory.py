@@ -5,6 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import edge_sdk
 from device_agents.memory import resident_bytes
 from tests.device.bundles import SignedBundle
 from tests.device.gateways import GatewayFolder
@@ -33,3 +36,21 @@ def test_memory_is_measured_and_its_peak_is_no_less_than_now() -> None:
     now = resident_bytes()
 
     assert 0 < now <= resident_bytes(peak=True)
+
+
+def test_the_agent_never_loads_the_cryptography_that_its_child_uses() -> None:
+    script = "import sys, edge_sdk.bundle, device_agents.__main__; print('cryptography' in sys.modules)"
+
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+
+    assert said.strip() == "False"
+
+
+@pytest.mark.parametrize("name", edge_sdk.__all__)
+def test_what_is_imported_late_is_there_when_it_is_asked_for(name: str) -> None:
+    assert getattr(edge_sdk, name)
+
+
+def test_what_the_language_does_not_have_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'telepathy'"):
+        _ = edge_sdk.telepathy

@@ -5,7 +5,7 @@ With them an agent runs any model without a change of code.
 
 from __future__ import annotations
 
-from typing import Literal, Union
+from typing import Annotated, Literal, Union
 
 import msgspec
 
@@ -17,12 +17,12 @@ class BeatWindows(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     """One window per heartbeat, anchored on its R peak; see `edge_sdk.beats`.
 
     Attributes:
-        before_s: Seconds of signal before the R peak.
-        after_s: Seconds of signal from the R peak on.
+        before_s: Seconds of signal before the R peak, 0.15 to 2: enough for the QRS complex and some of the P wave.
+        after_s: Seconds of signal from the R peak on, 0.25 to 2: enough for some of the T wave.
     """
 
-    before_s: float
-    after_s: float
+    before_s: Annotated[float, msgspec.Meta(ge=0.15, le=2)]
+    after_s: Annotated[float, msgspec.Meta(ge=0.25, le=2)]
 
 
 class FixedWindows(msgspec.Struct, frozen=True, kw_only=True, tag="fixed"):

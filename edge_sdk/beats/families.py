@@ -99,6 +99,11 @@ def correlation(a: FloatArray, b: FloatArray) -> float:
     return float(_about_mean(a) @ _about_mean(b)) / (size(a) * size(b))
 
 
+def unlikeness(likeness: float) -> float:
+    """Return how much a correlation lacks to 1, as a logarithm: from 0.98 to 0.99 is about as far as from 0 to 0.5."""
+    return float(np.log(1 - min(likeness, 1.0) + 0.003))
+
+
 def size(part: FloatArray) -> float:
     """Return the Euclidean norm about the mean, never 0."""
     level = _about_mean(part)

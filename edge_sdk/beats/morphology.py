@@ -1,14 +1,20 @@
-"""Shape of a beat: its QRS complex and P wave against the patient's own, learned while streaming."""
+"""Shape of a beat's QRS complex against the patient's own, learned while streaming."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from edge_sdk.beats.families import Families, Family, correlation, size
+from edge_sdk.beats.families import Families, Family, correlation, size, unlikeness
+from edge_sdk.beats.waves import WAVE_FEATURES, PWave, TWave
 from edge_sdk.tensors import FloatArray
 
 _SMALLEST_MV = 0.1
 _ON_TIME = 0.12
+_SLOWLY = 0.025
+# A usual beat, before any has been seen: correlates by 0.95 with the mean of the others.
+_USUAL_UNLIKENESS = -3.0
+# How far a complex is moved to find where it fits the usual one best: detected R peaks of odd beats are off by as much.
+_OFFSETS_S = (-0.011, -0.0055, 0.0, 0.0055, 0.011)
 
 MORPHOLOGY_FEATURES = (
     "usual_correlation",
@@ -16,30 +22,26 @@ MORPHOLOGY_FEATURES = (
     "usual_distance",
     "usual_share",
     "usual_early",
+    "usual_unlikeness",
+    "usual_best_unlikeness",
+    "usual_steady",
     "family_likeness",
     "family_share",
     "family_early",
     "family_pause",
     "family_amplitude",
+    "family_unlikeness",
     "qrs_width",
     "qrs_width_to_usual",
     "qrs_area",
     "qrs_highest",
     "qrs_lowest",
-    "t_area",
-    "roughness",
-    "p_correlation",
-    "p_amplitude",
-    "p_distance",
-    "p_height",
-    "p_highest",
-    "p_position",
+    "qrs_slope_to_usual",
+    *WAVE_FEATURES,
 )
 
-# Spans around the R peak in seconds.
+# Span around the R peak in seconds.
 QRS_S = (-0.10, 0.125)
-P_S = (-0.25, -0.06)
-T_S = (0.15, 0.35)
 
 
 class Morphology:
@@ -51,14 +53,13 @@ class Morphology:
     """
 
     def __init__(self, *, sample_rate_hz: float, r_index: int) -> None:
-        def span(bounds_s: tuple[float, float]) -> slice:
-            first, last = (r_index + round(bound * sample_rate_hz) for bound in bounds_s)
-            return slice(max(0, first), last)
-
-        self._rate = sample_rate_hz
-        self._qrs, self._p, self._t = span(QRS_S), span(P_S), span(T_S)
+        first, last = (r_index + round(bound * sample_rate_hz) for bound in QRS_S)
+        self._rate, self._qrs = sample_rate_hz, slice(max(0, first), last)
+        self._offsets = [round(offset * sample_rate_hz) for offset in _OFFSETS_S]
         self._families = Families()
-        self._usual_p: FloatArray | None = None
+        self._p_wave = PWave(sample_rate_hz=sample_rate_hz, r_index=r_index)
+        self._t_wave = TWave(sample_rate_hz=sample_rate_hz, r_index=r_index)
+        self._steady = _USUAL_UNLIKENESS
 
     def describe(self, beat: FloatArray, *, early: float, pause: float) -> tuple[FloatArray, FloatArray]:
         """Return a beat's waveform and `MORPHOLOGY_FEATURES`, and learn from it.
@@ -78,12 +79,13 @@ class Morphology:
             family.learn(qrs, early, pause)
         usual = self._families.largest
         scale = max(float(np.ptp(usual.shape)), _SMALLEST_MV)
-        p_wave = _level(beat[self._p]) / np.float32(scale)
+        is_usual = family is usual
         features = [
-            *self._against_usual(qrs, usual),
+            *self._against_usual(beat, usual, likeness if is_usual else None),
             *self._family(qrs, family, likeness),
-            *self._shape(beat, usual, scale),
-            *self._against_usual_p(p_wave, learn=family is usual and abs(early) < _ON_TIME),
+            *self._shape(qrs, usual, scale),
+            *self._p_wave.describe(beat, scale, usual=is_usual, on_time=is_usual and abs(early) < _ON_TIME),
+            *self._t_wave.describe(beat, scale, usual=is_usual),
         ]
         waveform = np.zeros((len(beat), 2), np.float32)
         waveform[:, 0] = (beat - np.median(beat)) / scale
@@ -92,22 +94,36 @@ class Morphology:
         self._families.fade()
         return waveform, np.array(features, np.float32)
 
-    def _against_usual(self, qrs: FloatArray, usual: Family) -> list[float]:
-        return [
-            usual.likeness(qrs),
+    def _against_usual(self, beat: FloatArray, usual: Family, likeness: float | None) -> list[float]:
+        """Compare with the usual beat; ``likeness`` is given for one of its family."""
+        qrs = beat[self._qrs]
+        correlates = usual.likeness(qrs)
+        best = max(correlates, self._best_likeness(beat, usual) if likeness is None else likeness)
+        described = [
+            correlates,
             float(np.log(size(qrs) / usual.size)),
             float(np.log1p(size(qrs - usual.shape) / usual.size)),
             usual.count / self._families.total,
             usual.early,
+            unlikeness(correlates),
+            unlikeness(best),
+            self._steady,
         ]
+        if likeness is not None:
+            self._steady += _SLOWLY * (unlikeness(correlates) - self._steady)
+        return described
+
+    def _best_likeness(self, beat: FloatArray, usual: Family) -> float:
+        start, stop = self._qrs.start, self._qrs.stop
+        moved = (beat[start + offset : stop + offset] for offset in self._offsets if start + offset >= 0)
+        return max(correlation(part, usual.shape) for part in moved if len(part) == len(usual.shape))
 
     def _family(self, qrs: FloatArray, family: Family, likeness: float) -> list[float]:
         share = (family.count - 1) / self._families.total
-        return [likeness, share, family.early, family.pause, float(np.log(size(qrs) / family.size))]
+        amplitude = float(np.log(size(qrs) / family.size))
+        return [likeness, share, family.early, family.pause, amplitude, unlikeness(likeness)]
 
-    def _shape(self, beat: FloatArray, usual: Family, scale: float) -> list[float]:
-        qrs = beat[self._qrs]
-        rest = np.abs(np.diff(np.concatenate([beat[: self._qrs.start], beat[self._qrs.stop :]])))
+    def _shape(self, qrs: FloatArray, usual: Family, scale: float) -> list[float]:
         width, usual_width = _width_s(qrs, self._rate), _width_s(usual.shape, self._rate)
         return [
             20 * width,
@@ -115,24 +131,8 @@ class Morphology:
             float(np.abs(qrs - qrs.mean()).sum() / (size(qrs) * np.sqrt(len(qrs)))),
             float(qrs.max()) / scale,
             float(qrs.min()) / scale,
-            float(np.median(beat[self._t]) - np.median(beat)) / scale,
-            float(np.log(rest.mean() * self._rate / scale + 0.1)),
+            float(np.log(_steepest(qrs) / (_steepest(usual.shape) + 1e-6) + 0.02)),
         ]
-
-    def _against_usual_p(self, p_wave: FloatArray, *, learn: bool) -> list[float]:
-        usual = self._usual_p if self._usual_p is not None else p_wave
-        height, usual_height = size(p_wave) + 0.05, size(usual) + 0.05
-        described = [
-            correlation(p_wave, usual),
-            float(np.log(height / usual_height)),
-            float(np.log1p(size(p_wave - usual) / usual_height)),
-            float(np.ptp(p_wave)),
-            float(p_wave.max()),
-            float(np.argmax(p_wave)) / len(p_wave),
-        ]
-        if learn or self._usual_p is None:
-            self._usual_p = usual + np.float32(0.08) * (p_wave - usual)
-        return described
 
 
 def _width_s(qrs: FloatArray, sample_rate_hz: float) -> float:
@@ -144,8 +144,5 @@ def _width_s(qrs: FloatArray, sample_rate_hz: float) -> float:
     return float(np.sqrt(energy @ (times - middle) ** 2 / total)) + 1 / sample_rate_hz
 
 
-def _level(part: FloatArray) -> FloatArray:
-    """Remove the straight line between the ends."""
-    ends = max(1, len(part) // 14)
-    line: FloatArray = np.linspace(part[:ends].mean(), part[-ends:].mean(), len(part), dtype=np.float32)
-    return part - line
+def _steepest(qrs: FloatArray) -> float:
+    return float(np.abs(np.diff(qrs)).max())

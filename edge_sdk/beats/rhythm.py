@@ -18,11 +18,8 @@ SHORTEST_RR_S, LONGEST_RR_S = 0.2, 3.0
 _FEW, _SOME, _MANY = 10, 40, 300
 _PATTERN = 6
 _USUAL_RR_S = 0.8
-_EARLY = 0.15
 
 RHYTHM_FEATURES = (
-    "rr_before",
-    "rr_typical",
     "rr_before_to_last_10",
     "rr_before_to_last_40",
     "rr_before_to_last_300",
@@ -33,12 +30,6 @@ RHYTHM_FEATURES = (
     "rr_after_to_before",
     "rr_after_to_slow_300",
     "rr_both_to_last_40",
-    "irregularity_10",
-    "irregularity_40",
-    "irregularity_300",
-    "successive_change_40",
-    "early_share_10",
-    "early_share_300",
     *(f"rr_{back}_back_to_last_40" for back in range(1, _PATTERN + 1)),
 )
 
@@ -74,13 +65,10 @@ def _compare(before: float, after: float, past: NDArray[np.float64]) -> FloatArr
     usual, recent = float(np.median(few)), float(some.mean())
     quick, typical, slow = _quantiles(past, 0.1, 0.5, 0.9)
     both = float(np.log((np.exp(before) + np.exp(after)) / 2))
-    changes = np.abs(np.diff(some)) if len(some) > 1 else np.zeros(1)
     pattern = np.full(_PATTERN, recent)
     pattern[: len(past)] = past[: -_PATTERN - 1 : -1]
     return np.array(
         [
-            before,
-            typical,
             before - usual,
             before - recent,
             before - typical,
@@ -91,12 +79,6 @@ def _compare(before: float, after: float, past: NDArray[np.float64]) -> FloatArr
             after - before,
             after - slow,
             both - recent,
-            few.std(),
-            some.std(),
-            past.std(),
-            np.median(changes),
-            (few < slow - _EARLY).mean(),
-            (past < slow - _EARLY).mean(),
             *(pattern - recent),
         ],
         np.float32,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,11 @@ from rich.table import Table
 from ecg_beats.dataset import CLASSES, LabelledRecord
 from edge_sdk.ec57 import Beats, Score, annotated_beats, pool, score_record, ventricular_flutter_spans
 
+_WIDTH = 108
 
-def score_classes(record: LabelledRecord, outputs: NDArray[np.float32]) -> Score:
-    """Score one record's decisions; ``outputs`` is (beats, classes), the largest decides."""
-    classes = np.array(CLASSES)[outputs.argmax(axis=1)]
+
+def score_classes(record: LabelledRecord, classes: NDArray[np.str_]) -> Score:
+    """Score one record's decisions, one per detected beat."""
     return score_record(
         reference=record.reference,
         detected=Beats(samples=record.r_index, classes=classes),
@@ -26,16 +30,25 @@ def score_classes(record: LabelledRecord, outputs: NDArray[np.float32]) -> Score
     )
 
 
-def score_beats(path: Path, samples: NDArray[np.int64], classes: NDArray[np.str_]) -> Score:
-    """Score beats that came from anywhere against a record's annotations."""
+def score_beats(path: Path, times_s: NDArray[np.float64], classes: NDArray[np.str_]) -> Score:
+    """Score beats that came from anywhere, by their times since the record's start, against its annotations."""
     annotation = wfdb.rdann(str(path), "atr")
-    order = np.argsort(samples)
+    sample_rate_hz = wfdb.rdheader(str(path)).fs
+    order = np.argsort(times_s)
     return score_record(
         reference=annotated_beats(annotation.sample, annotation.symbol),
-        detected=Beats(samples=samples[order], classes=classes[order]),
-        sample_rate_hz=wfdb.rdheader(str(path)).fs,
+        detected=Beats(samples=np.rint(times_s[order] * sample_rate_hz).astype(np.int64), classes=classes[order]),
+        sample_rate_hz=sample_rate_hz,
         excluded=ventricular_flutter_spans(annotation.sample, annotation.symbol),
     )
+
+
+def score_export(export: Path, record: Path, *, start_time_ns: int) -> dict[str, Any]:
+    """Return the EC57 figures of the beats in a hub's CSV export of one replayed record."""
+    with export.open(newline="") as stream:
+        beats = [row for row in csv.DictReader(stream) if row["code"] == "beat-class" and row["label"]]
+    times_s = np.array([int(row["effective_time_ns"]) - start_time_ns for row in beats]) / 1e9
+    return figures(score_beats(record, times_s, np.array([row["label"] for row in beats])))
 
 
 def figures(score: Score) -> dict[str, float]:
@@ -49,6 +62,15 @@ def figures(score: Score) -> dict[str, float]:
     }
 
 
+def as_json(scores: dict[str, Score]) -> str:
+    """Return each record's figures and the pooled ones; what could not be counted is null."""
+    found = {**{name: figures(score) for name, score in scores.items()}, "pooled": figures(pool(scores.values()))}
+    plain = {
+        name: {key: None if math.isnan(value) else value for key, value in part.items()} for name, part in found.items()
+    }
+    return json.dumps(plain, indent=2) + "\n"
+
+
 def show_scores(console: Console, scores: dict[str, Score], *, title: str) -> None:
     """Print each record's figures and the pooled ones."""
     table = Table(title=title)
@@ -59,7 +81,7 @@ def show_scores(console: Console, scores: dict[str, Score], *, title: str) -> No
     pooled = pool(scores.values())
     table.add_section()
     table.add_row("pooled", str(pooled.beats), *_cells(pooled), style="bold")
-    console.print(table)
+    Console(width=max(console.width, _WIDTH)).print(table)  # as wide where nobody looks: a log, a file
 
 
 def _cells(score: Score) -> list[str]:

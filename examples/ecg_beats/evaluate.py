@@ -122,7 +122,9 @@ def from_keras(arguments: argparse.Namespace) -> Classifier:
     contract = load_toml(arguments.model.with_suffix(".toml"), ModelContract, what="contract")
 
     def infer(inputs: Inputs) -> FloatArray:
-        outputs: FloatArray = np.asarray(model.predict(inputs, batch_size=4096, verbose=0), np.float32)
+        given = [inputs[tensor.name] for tensor in model.inputs]
+        answers = model.predict(given if len(given) > 1 else given[0], batch_size=4096, verbose=0)
+        outputs: FloatArray = np.asarray(answers, np.float32)
         return outputs
 
     return Classifier(reads=contract.input, answers=contract.output, infer=infer)

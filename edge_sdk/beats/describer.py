@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_sdk.beats.morphology import Morphology
+from edge_sdk.beats.morphology import MORPHOLOGY_FEATURES, Morphology
 from edge_sdk.beats.rhythm import RHYTHM_FEATURES, Rhythm
+from edge_sdk.beats.units import UNITS
 from edge_sdk.tensors import FloatArray
 
-_LIMIT = 4.0
+_COMMON, _SPREAD = np.array([UNITS[name] for name in (*RHYTHM_FEATURES, *MORPHOLOGY_FEATURES)], np.float32).T
 _EARLY, _PAUSE = (RHYTHM_FEATURES.index(name) for name in ("rr_before_to_last_40", "rr_after_to_last_40"))
 
 
@@ -35,10 +36,10 @@ class BeatDescriber:
         Returns:
             Waveform, float32 of shape (time / 2, 2), at half the sample rate: the beat, and its difference from the
             usual one around the QRS complex, both in units of the patient's usual QRS height. Features, float32, in
-            the order of `edge_sdk.beats.FEATURE_NAMES`, each within -4 to 4.
+            the order of `edge_sdk.beats.FEATURE_NAMES`, each within -1 to 1.
         """
         rhythm = self._rhythm.features(rr_before_s, rr_after_s)
         early, pause = float(rhythm[_EARLY]), float(rhythm[_PAUSE])
         waveform, morphology = self._morphology.describe(beat, early=early, pause=pause)
-        features = np.clip(np.concatenate([rhythm, morphology]), -_LIMIT, _LIMIT)
-        return waveform[::2].copy(), features
+        features = np.concatenate([rhythm, morphology])
+        return waveform[::2].copy(), np.tanh((features - _COMMON) / (2 * _SPREAD))

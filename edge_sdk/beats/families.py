@@ -100,8 +100,11 @@ def correlation(a: FloatArray, b: FloatArray) -> float:
 
 
 def unlikeness(likeness: float) -> float:
-    """Return how much a correlation lacks to 1, as a logarithm: from 0.98 to 0.99 is about as far as from 0 to 0.5."""
-    return float(np.log(1 - min(likeness, 1.0) + 0.003))
+    """Return how much a correlation lacks to 1, as a logarithm: from 0.98 to 0.99 is about as far as from 0 to 0.5.
+
+    It is 0 for a likeness of 0.95 and lies between -2.8 and 3.7.
+    """
+    return float(np.log((1 - min(likeness, 1.0) + 0.003) / 0.05))
 
 
 def size(part: FloatArray) -> float:

@@ -11,8 +11,6 @@ from edge_sdk.tensors import FloatArray
 _SMALLEST_MV = 0.1
 _ON_TIME = 0.12
 _SLOWLY = 0.025
-# A usual beat, before any has been seen: correlates by 0.95 with the mean of the others.
-_USUAL_UNLIKENESS = -3.0
 # How far a complex is moved to find where it fits the usual one best: detected R peaks of odd beats are off by as much.
 _OFFSETS_S = (-0.011, -0.0055, 0.0, 0.0055, 0.011)
 
@@ -59,7 +57,7 @@ class Morphology:
         self._families = Families()
         self._p_wave = PWave(sample_rate_hz=sample_rate_hz, r_index=r_index)
         self._t_wave = TWave(sample_rate_hz=sample_rate_hz, r_index=r_index)
-        self._steady = _USUAL_UNLIKENESS
+        self._steady = 0.0
 
     def describe(self, beat: FloatArray, *, early: float, pause: float) -> tuple[FloatArray, FloatArray]:
         """Return a beat's waveform and `MORPHOLOGY_FEATURES`, and learn from it.

@@ -25,7 +25,7 @@ class Beat:
     Attributes:
         r_index: Sample of its R peak, counted from the start of the stream.
         waveform: float32, shape (time, 2), at half the sample rate; see `BeatDescriber.describe`.
-        features: float32, shape (features,), each within -4 to 4; see `edge_sdk.beats.FEATURE_NAMES`.
+        features: float32, shape (features,), each within -1 to 1; see `edge_sdk.beats.FEATURE_NAMES`.
         rr_s: Seconds since the previous R peak; NaN for the first.
     """
 

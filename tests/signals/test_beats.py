@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from edge_sdk.beats import FEATURE_NAMES, RHYTHM_FEATURES, BeatDescriber, BeatWindower
 from edge_sdk.beats.families import Families, correlation, unlikeness
 from edge_sdk.beats.rhythm import LONGEST_RR_S, Rhythm
+from edge_sdk.beats.units import UNITS
 from edge_sdk.beats.windower import Beat
 from edge_sdk.contracts import ModelContract
 from edge_sdk.settings import load_toml
@@ -40,8 +41,10 @@ def beats_of(signal: FloatArray, *cuts: int) -> list[Beat]:
 
 
 def told(describer: BeatDescriber, beat: FloatArray, rr_before_s: float, rr_after_s: float) -> dict[str, float]:
+    """Return the beat's features as they were before they were put in their units."""
     _, features = describer.describe(beat, rr_before_s=rr_before_s, rr_after_s=rr_after_s)
-    return dict(zip(FEATURE_NAMES, features.tolist(), strict=True))
+    common, spread = np.array([UNITS[name] for name in FEATURE_NAMES]).T
+    return dict(zip(FEATURE_NAMES, (common + 2 * spread * np.arctanh(features)).tolist(), strict=True))
 
 
 def rhythm_of(intervals_s: list[float]) -> list[dict[str, float]]:
@@ -91,7 +94,7 @@ def test_every_feature_is_finite_and_bounded_on_a_real_recording_with_a_gap(minu
     assert beats[-1].r_index > 55 * RATE_HZ
     features = np.stack([beat.features for beat in beats])
     assert features.shape[1] == len(FEATURE_NAMES)
-    assert np.abs(features).max() <= 4
+    assert np.abs(features).max() <= 1
 
 
 def test_a_beat_without_a_successor_is_described_within_a_bounded_delay(minute: FloatArray) -> None:

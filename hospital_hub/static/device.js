@@ -38,7 +38,7 @@ function showTrend(points) {
   picture.append(drawing("path", { class: "trace", d: points.map(([time, rate], i) =>
     `${i && time - times[i - 1] <= GAP_S ? "L" : "M"}${x(time).toFixed(1)} ${y(rate).toFixed(1)}`).join("") }),
     drawing("text", { x: left, y: height - 3 }, clock(BigInt(Math.round(from)) * 1000000000n)),
-    drawing("text", { x: width - 125, y: height - 3 }, clock(BigInt(Math.round(to)) * 1000000000n)));
+    drawing("text", { x: width, y: height - 3, "text-anchor": "end" }, clock(BigInt(Math.round(to)) * 1000000000n)));
   at("trend").replaceChildren(picture);
 }
 

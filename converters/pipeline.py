@@ -133,10 +133,12 @@ def _steps(job: Job, folder: Path, progress: Progress) -> Conversion:
     from converters.verification import verify  # noqa: PLC0415
     from edge_sdk.profiles import load_profile  # noqa: PLC0415
     from edge_sdk.signing import fingerprint, load_private_key  # noqa: PLC0415
+    from edge_sdk.windowing import windower_for  # noqa: PLC0415
 
     for path in (job.out, job.report):
         _check_writable(path)
     contract = load_toml(job.contract, ModelContract, what="model contract")
+    windower_for(contract.input)  # refuses what no device could give the model
     recipe, profile, key = load_recipe(job.recipe), load_profile(job.target), load_private_key(job.key)
     compiler, importer = compiler_for(profile), importer_for(job.model)
     calibration = read_windows(job.calibration, contract, labelled=False) if job.calibration else None

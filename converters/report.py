@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from converters.calibration import WindowSet
 from converters.models import CompiledModel, VerifiedModel
-from converters.report_pictures import curves
+from converters.report_pictures import curves, ranges, scatter
 from converters.verification import is_gated
-from edge_sdk.contracts import InputContract
+from edge_sdk.contracts import ModelInput, OutputContract
 from edge_sdk.decisions import probabilities
 from edge_sdk.files import write_atomic
 from edge_sdk.manifest import ClassFigures, Manifest
 from edge_sdk.tensors import FloatArray
 
 _MOVED_MOST = 6
+_SCATTERED = 500
 _PER_CLASS = 30
+_TELLING = 12
 _TIMED_WINDOWS = 200
 
 Counts = NDArray[np.int64]
@@ -47,7 +50,8 @@ def write_report(model: VerifiedModel, manifest: Manifest, evaluation: WindowSet
     truth = evaluation.labels if evaluation.labels is not None else first
     moved = np.abs(before - after).max(axis=1)
     decided = _counts(first, second, len(classes))
-    waveform = _waveform(evaluation, manifest.input)
+    taken = {wanted.takes: wanted for wanted in manifest.input.inputs}
+    waveform = evaluation.inputs[taken["waveform"].name] if "waveform" in taken else None
     pages = Environment(loader=PackageLoader("converters"), autoescape=select_autoescape())
     html = pages.get_template("report.html").render(
         manifest=manifest,
@@ -62,8 +66,11 @@ def write_report(model: VerifiedModel, manifest: Manifest, evaluation: WindowSet
         decided=decided.tolist(),
         found=_counts(truth, second, len(classes)).tolist(),
         quantiles={share: float(np.quantile(moved, share)) for share in (0.5, 0.9, 0.99, 1.0)},
+        scattered=_scattered(before, after, moved),
+        scattered_windows=_SCATTERED,
         moved_most=[] if waveform is None else _moved_most(waveform, truth, before, after),
         examples=[] if waveform is None else _examples(waveform, truth, manifest),
+        telling=_telling(evaluation, taken["features"], truth, manifest.output) if "features" in taken else [],
     )
     write_atomic(path, html.encode())
 
@@ -108,10 +115,10 @@ def _latency_us(compiled: CompiledModel, evaluation: WindowSet) -> float:
     return float(np.median(durations_ns)) / 1000
 
 
-def _waveform(evaluation: WindowSet, contract: InputContract) -> FloatArray | None:
-    """Return the windows' signal, (n, time, channels), if the model reads it."""
-    names = [wanted.name for wanted in contract.inputs if wanted.takes == "waveform"]
-    return evaluation.inputs[names[0]] if names else None
+def _scattered(before: FloatArray, after: FloatArray, moved: FloatArray) -> list[Markup]:
+    """Return a picture for each class: its probability before and after, in the windows that moved most."""
+    chosen = np.argsort(-moved, kind="stable")[:_SCATTERED]
+    return [scatter(before[chosen, label], after[chosen, label]) for label in range(before.shape[1])]
 
 
 def _moved_most(
@@ -136,4 +143,23 @@ def _examples(waveform: FloatArray, truth: NDArray[np.int64], manifest: Manifest
         {"label": label, "count": len(members), "picture": curves(waveform[members][:, :, 0])}
         for label, members in zip(manifest.output.labels, chosen, strict=True)
         if len(members)
+    ]
+
+
+def _telling(
+    evaluation: WindowSet, wanted: ModelInput, truth: NDArray[np.int64], output: OutputContract
+) -> list[dict[str, Any]]:
+    """Return the features that tell the classes apart best: the middle half of each class, and its median."""
+    features = evaluation.inputs[wanted.name]
+    present = np.unique(truth)
+    # (class, quartile, feature)
+    quartiles = np.stack([np.quantile(features[truth == label], (0.25, 0.5, 0.75), axis=0) for label in present])
+    apart = np.ptp(quartiles[:, 1], axis=0) / (np.ptp(quartiles, axis=1).mean(axis=0) + np.finfo(np.float32).eps)
+    return [
+        {
+            "name": wanted.features[index],
+            "classes": [output.labels[label].name for label in present],
+            "picture": ranges(quartiles[:, :, index].tolist()),
+        }
+        for index in np.argsort(-apart, kind="stable")[:_TELLING]
     ]

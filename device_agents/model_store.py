@@ -17,6 +17,7 @@ from edge_sdk.errors import IncompatibleBundle
 from edge_sdk.manifest import Artifact, Manifest
 from edge_sdk.observation import ModelRef
 from edge_sdk.selftest import SelfTest
+from edge_sdk.windowing import windower_for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +47,7 @@ def ready_model(
         UntrustedBundle: The bundle is not exactly what a trusted key signed.
         IncompatibleBundle: It is for other hardware, needs a newer runtime, or fails its self-test here.
         MissingDependency: No runtime is installed.
+        SignalError: It takes features that this version of the SDK does not know.
     """
     bundle = open_checked_bundle(path, check=partial(check_in_child, trusted_keys=trusted_keys))
     manifest = bundle.manifest
@@ -72,6 +74,7 @@ def _check_contracts(manifest: Manifest, artifact: Artifact) -> None:
             f"the model's tensors are {has}, and its contracts say {reads}",
             remedy="correct the contract, then convert and seal it again",
         )
+    windower_for(manifest.input)
 
 
 def run_self_test(runtime: Runtime, test: SelfTest, *, name: str) -> None:

@@ -26,10 +26,10 @@ class BeatWindows(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
 
 
 class FixedWindows(msgspec.Struct, frozen=True, kw_only=True, tag="fixed"):
-    """Windows of one length, one every hop."""
+    """Windows of one length, one every hop; both 0.01 to 3600 s. A hop beyond the length leaves samples out."""
 
-    length_s: float
-    hop_s: float
+    length_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)]
+    hop_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)]
 
 
 Windows = Union[BeatWindows, FixedWindows]
@@ -73,7 +73,10 @@ class ModelInput(msgspec.Struct, frozen=True, kw_only=True):
         takes: Which part of a window it is made of.
         shape: Shape of one window, without the batch axis.
         steps: Preprocessing, in order.
-        features: Names of the columns when ``takes`` is ``features``.
+        features: Names of the columns when ``takes`` is ``features``; of those `edge_sdk.beats.FEATURE_NAMES` lists.
+
+    Raises:
+        ValueError: It does not name as many features as it takes.
     """
 
     name: str
@@ -82,16 +85,32 @@ class ModelInput(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
     features: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.takes == "features" and self.shape != (len(self.features),):
+            raise ValueError(f"input '{self.name}' has shape {self.shape} but names {len(self.features)} features")
+
 
 class InputContract(msgspec.Struct, frozen=True, kw_only=True):
     """Which signal the model reads, how it is cut, and what each input tensor is made of.
 
     ``signal.channels`` lists acceptable channel names, best first; one is used.
+
+    Raises:
+        ValueError: Two inputs take features; a window has one set of them.
     """
 
     signal: SignalFormat
     windows: Windows
     inputs: tuple[ModelInput, ...]
+
+    def __post_init__(self) -> None:
+        if sum(wanted.takes == "features" for wanted in self.inputs) > 1:
+            raise ValueError("more than one input takes features")
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features that a window must have, in order."""
+        return next((wanted.features for wanted in self.inputs if wanted.takes == "features"), ())
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from edge_sdk.beats import BeatWindower
+from edge_sdk.beats import FEATURE_NAMES, BeatWindower
 from edge_sdk.beats.windower import Beat
 from edge_sdk.contracts import BeatWindows, FixedWindows, InputContract
+from edge_sdk.errors import SignalError
 from edge_sdk.tensors import FloatArray
 
 
@@ -22,7 +24,7 @@ class Window:
         end_index: First sample after it.
         anchor_index: The sample it is about: the R peak, or the window's last sample.
         waveform: float32, shape (time, channels).
-        features: float32, shape (features,); empty when the windows have none.
+        features: float32, shape (features,), those the contract names; empty when it names none.
         rr_s: Seconds since the previous R peak; NaN when there is none.
     """
 
@@ -45,11 +47,24 @@ class Windower(Protocol):
 
 
 def windower_for(contract: InputContract) -> Windower:
-    """Return the windower that a contract asks for."""
+    """Return the windower that a contract asks for.
+
+    Raises:
+        SignalError: It asks for features that such windows do not have.
+    """
     rate = contract.signal.sample_rate_hz
+    known = () if isinstance(contract.windows, FixedWindows) else FEATURE_NAMES
+    unknown = [name for name in contract.features if name not in known]
+    if unknown:
+        kind = "heartbeat" if known else "fixed"
+        raise SignalError(
+            f"the model takes features that {kind} windows do not have: {', '.join(unknown)}",
+            remedy="use the SDK's version that the model was made for, or correct the names in the model's contract",
+        )
     if isinstance(contract.windows, FixedWindows):
-        return FixedWindower(length=round(contract.windows.length_s * rate), hop=round(contract.windows.hop_s * rate))
-    return HeartbeatWindower(contract.windows, sample_rate_hz=rate)
+        length, hop = (max(round(seconds * rate), 1) for seconds in (contract.windows.length_s, contract.windows.hop_s))
+        return FixedWindower(length=length, hop=hop)
+    return HeartbeatWindower(contract.windows, sample_rate_hz=rate, features=contract.features)
 
 
 class FixedWindower:
@@ -58,24 +73,25 @@ class FixedWindower:
     def __init__(self, *, length: int, hop: int) -> None:
         self._length, self._hop = length, hop
         self._kept: FloatArray = np.empty(0, np.float32)
-        self._kept_from = 0
+        self._kept_from = self._next = 0
 
     def push(self, samples: FloatArray) -> list[Window]:
         """Take samples of shape (n,) and return the windows they complete."""
         self._kept = np.concatenate([self._kept, samples])
         windows = []
-        while len(self._kept) >= self._length:
-            end = self._kept_from + self._length
+        while self._next - self._kept_from + self._length <= len(self._kept):
+            at, end = self._next - self._kept_from, self._next + self._length
             windows.append(
                 Window(
-                    start_index=self._kept_from,
+                    start_index=self._next,
                     end_index=end,
                     anchor_index=end - 1,
-                    waveform=self._kept[: self._length, np.newaxis].copy(),
+                    waveform=self._kept[at : at + self._length, np.newaxis].copy(),
                 )
             )
-            self._kept = self._kept[self._hop :]
-            self._kept_from += self._hop
+            self._next += self._hop
+        passed = min(self._next - self._kept_from, len(self._kept))
+        self._kept, self._kept_from = self._kept[passed:], self._kept_from + passed
         return windows
 
     def flush(self) -> list[Window]:
@@ -84,9 +100,10 @@ class FixedWindower:
 
 
 class HeartbeatWindower:
-    """One window per heartbeat, anchored on its R peak; see `edge_sdk.beats`."""
+    """One window per heartbeat, anchored on its R peak, with some of `edge_sdk.beats.FEATURE_NAMES`."""
 
-    def __init__(self, windows: BeatWindows, *, sample_rate_hz: float) -> None:
+    def __init__(self, windows: BeatWindows, *, sample_rate_hz: float, features: Sequence[str]) -> None:
+        self._columns = [FEATURE_NAMES.index(name) for name in features]
         self._beats = BeatWindower(sample_rate_hz=sample_rate_hz, before_s=windows.before_s, after_s=windows.after_s)
 
     def push(self, samples: FloatArray) -> list[Window]:
@@ -103,6 +120,6 @@ class HeartbeatWindower:
             end_index=beat.r_index + self._beats.after,
             anchor_index=beat.r_index,
             waveform=beat.waveform,
-            features=beat.features,
+            features=beat.features[self._columns],
             rr_s=beat.rr_s,
         )

@@ -1,4 +1,8 @@
-"""Heartbeats as a classifier sees them: a short waveform and what a cardiologist would compare it with."""
+"""Heartbeats as a classifier sees them: a short waveform and what a cardiologist would compare it with.
+
+Models name the features they take. One whose meaning or unit changes gets another name, so that a model made for the
+old one is refused and never told something else.
+"""
 
 from edge_sdk.beats.describer import BeatDescriber
 from edge_sdk.beats.morphology import MORPHOLOGY_FEATURES

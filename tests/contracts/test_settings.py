@@ -42,6 +42,20 @@ labels = [
     { name = "V", display = "Ventricular", abnormal = true },
 ]
 """
+TWICE = """
+[[input.inputs]]
+name = "once"
+takes = "features"
+shape = [1]
+features = ["qrs_width"]
+
+[[input.inputs]]
+name = "again"
+takes = "features"
+shape = [1]
+features = ["qrs_area"]
+
+"""
 
 
 class Inner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -157,6 +171,9 @@ def test_a_slip_deep_in_a_model_contract_is_not_ignored(tmp_path: Path, old: str
         ("sample_rate_hz = 360.0", "", "sample_rate_hz"),
         ('title = "Heartbeat classes"', 'titel = "Heartbeat classes"', "title"),
         ('takes = "waveform"', 'takes = "all"', r"\$\.input\.inputs\[0\]\.takes"),
+        ('takes = "waveform"', 'takes = "features"', r"names 0 features.*\$\.input\.inputs\[0\]"),
+        ("[output]", TWICE + "[output]", r"more than one input takes features.*\$\.input"),
+        ('type = "beat", before_s = 0.3, after_s = 0.4', 'type = "fixed", length_s = 5.0, hop_s = 0', "hop_s"),
     ],
 )
 def test_a_senseless_model_contract_is_refused_with_the_place(tmp_path: Path, old: str, new: str, problem: str):

@@ -38,7 +38,7 @@ shape = [30, 2]
 name = "features"
 takes = "features"
 shape = [3]
-features = ["a", "b", "c"]
+features = ["rr_before_to_last_10", "rr_after_to_before", "usual_correlation"]
 steps = [{ type = "standardize", mean = [0.0, 0.0, 0.0], std = [1.0, 1.0, 1.0] }]
 
 [output]

@@ -77,6 +77,13 @@ def test_a_contract_for_other_shapes(workbench: Workbench) -> None:
     assert_refused(workbench.with_(contract=contract), "(30, 2)", "(31, 2)")
 
 
+def test_a_contract_with_a_feature_no_device_has(workbench: Workbench) -> None:
+    contract = workbench.folder / "contract.toml"
+    contract.write_text(workbench.contract.read_text().replace("usual_correlation", "mood"))
+
+    assert_refused(workbench.with_(contract=contract), "do not have: mood")
+
+
 def test_an_unknown_target(workbench: Workbench) -> None:
     assert_refused(workbench.with_(target="raspberry-pi-4"), "raspberry-pi-4", "did you mean 'raspberry-pi-4b'?")
 

@@ -50,7 +50,11 @@ def test_the_report_shows_what_the_bundle_says(converted: Convert, materials: Pa
     assert f"{100 * bundle.manifest.verification.agreement:.2f} %" in html
     for words in ("Within the accuracy budget", bundle.sha256, fingerprint(public), "tiny.keras", "low", "high"):
         assert words in html
-    assert html.count("<svg") == 6 + len(bundle.manifest.output.labels)
+    for name in bundle.manifest.input.features:
+        assert f"<code>{name}</code>" in html
+    # The windows that moved most, windows of each class, each class's probabilities, each feature.
+    classes = len(bundle.manifest.output.labels)
+    assert html.count("<svg") == 6 + classes + classes + len(bundle.manifest.input.features)
 
 
 def test_the_report_needs_nothing_but_itself(converted: Convert) -> None:

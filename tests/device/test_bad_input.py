@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from device_agents.state_dir import StateDir
-from tests.device.bundles import artifact, make_bundle
+from tests.device.bundles import READS, artifact, make_bundle
 from tests.device.gateways import GatewayFolder
 
 COMMANDS = ("run", "check")
@@ -75,6 +75,14 @@ def for_other_hardware(gateway: GatewayFolder) -> None:
     shutil.copy(other.trusted_key, gateway.folder / "maker.pub")
 
 
+def for_features_of_another_version(gateway: GatewayFolder) -> None:
+    told, seen = READS.inputs
+    told = msgspec.structs.replace(told, features=("mood", *told.features[1:]))
+    other = make_bundle(gateway.folder / "other", input=msgspec.structs.replace(READS, inputs=(told, seen)))
+    shutil.copy(other.path, gateway.folder / "model.edge")
+    shutil.copy(other.trusted_key, gateway.folder / "maker.pub")
+
+
 def for_another_signal(gateway: GatewayFolder) -> None:
     header = gateway.folder / "troubled.hea"
     header.write_text(header.read_text().replace(" 360 ", " 250 "))
@@ -113,6 +121,8 @@ FAULTS = {
     "an unsigned bundle": (rewritten(lambda has: has.pop("signature")), OUR_INPUT, "has no signature"),
     "a stranger's bundle": (signed_by_a_stranger, OUR_INPUT, "not signed by a trusted key.*add the maker's"),
     "a bundle for other hardware": (for_other_hardware, OUR_INPUT, "is for raspberry-pi-5, not for raspberry-pi-4b"),
+    "features of another version": (
+        for_features_of_another_version, OUR_INPUT, "do not have: mood: use the SDK's version"),
     "no record": (remove("troubled.hea"), OUR_INPUT, "troubled.hea does not exist"),
     "a record cut short": (cut("troubled.dat"), OUR_INPUT, "get the record again"),
     "a missing channel": (setting("[broker]", 'channel = "V9"\n[broker]'), OUR_INPUT, "no channel V9; it has MLII, V1"),

@@ -60,6 +60,7 @@ class Gateway:
             answers=manifest.output,
             model=self._model.ref,
             signal=self._source.format,
+            windows=manifest.input.windows,
             clock=self._source.clock,
             stream=config.stream,
             subject=config.subject,

@@ -14,7 +14,7 @@ from device_agents.inference import Inference
 from device_agents.recent import RecentSignal
 from device_agents.strips import Strip, Strips
 from edge_sdk import codes
-from edge_sdk.contracts import OutputContract
+from edge_sdk.contracts import OutputContract, Windows
 from edge_sdk.observation import (
     Classification,
     ClockQuality,
@@ -46,6 +46,7 @@ class Interpreter:
         answers: What its output means.
         model: How observations name it.
         signal: The stream's format.
+        windows: How the stream is cut.
         clock: How far the stream's times can be trusted.
         stream: Name of the stream.
         subject: Pseudonym of the patient.
@@ -62,6 +63,7 @@ class Interpreter:
         answers: OutputContract,
         model: ModelRef,
         signal: SignalFormat,
+        windows: Windows,
         clock: ClockQuality,
         stream: str,
         subject: str,
@@ -69,7 +71,7 @@ class Interpreter:
         self._inference, self._answers, self._model = inference, answers, model
         self._signal, self._clock, self._stream, self._subject = signal, clock, stream, subject
         self._rate_hz = signal.sample_rate_hz
-        self._recent = RecentSignal(sample_rate_hz=self._rate_hz, keep_s=_KEEP_S)
+        self._recent = RecentSignal(sample_rate_hz=self._rate_hz, keep_s=max(_KEEP_S, windows.duration_s))
         self._heart_rate = HeartRate(sample_rate_hz=self._rate_hz)
         self._strips = Strips(sample_rate_hz=self._rate_hz)
         self._run = VentricularRun()

@@ -24,12 +24,22 @@ class BeatWindows(msgspec.Struct, frozen=True, kw_only=True, tag="beat"):
     before_s: Annotated[float, msgspec.Meta(ge=0.15, le=2)]
     after_s: Annotated[float, msgspec.Meta(ge=0.25, le=2)]
 
+    @property
+    def duration_s(self) -> float:
+        """Seconds from a window's first sample to its last."""
+        return self.before_s + self.after_s
+
 
 class FixedWindows(msgspec.Struct, frozen=True, kw_only=True, tag="fixed"):
     """Windows of one length, one every hop; both 0.01 to 3600 s. A hop beyond the length leaves samples out."""
 
     length_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)]
     hop_s: Annotated[float, msgspec.Meta(ge=0.01, le=3600)]
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from a window's first sample to its last."""
+        return self.length_s
 
 
 Windows = Union[BeatWindows, FixedWindows]

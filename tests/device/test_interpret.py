@@ -12,7 +12,7 @@ from device_agents.inference import Inference
 from device_agents.interpret import Interpreter
 from device_agents.strips import AFTER_S, BEFORE_S
 from edge_sdk import codes
-from edge_sdk.contracts import InputContract
+from edge_sdk.contracts import FixedWindows, InputContract, ModelInput
 from edge_sdk.observation import Classification, ClockQuality, Observation, Priority, Quantity, SampledData
 from edge_sdk.signals import SampleBlock
 from edge_sdk.tensors import FloatArray
@@ -38,14 +38,17 @@ def interpreter(*answers: list[float], reads: InputContract = READS) -> Interpre
         answers=ANSWERS,
         model=MODEL,
         signal=READS.signal,
+        windows=reads.windows,
         clock=ClockQuality.REPLAYED,
         stream="ecg",
         subject="patient-1",
     )
 
 
-def findings(made: Interpreter, signal: FloatArray, *, block: int = 180) -> list[Observation]:
-    windower, found = windower_for(READS), []
+def findings(
+    made: Interpreter, signal: FloatArray, *, block: int = 180, reads: InputContract = READS
+) -> list[Observation]:
+    windower, found = windower_for(reads), []
     for start in range(0, len(signal), block):
         samples = signal[start : start + block]
         time_ns = START_NS + round(start * 1e9 / RATE_HZ)
@@ -162,6 +165,17 @@ def test_a_signal_that_is_flat_from_the_start_is_told_without_any_beat() -> None
 
     assert len(found) > 1
     assert found == of(found, codes.SIGNAL_QUALITY)
+
+
+def test_a_bad_start_spoils_the_longest_of_windows(minute: FloatArray) -> None:
+    seen = ModelInput(name="waveform", takes="waveform", shape=(30 * RATE_HZ, 1))
+    reads = InputContract(signal=READS.signal, windows=FixedWindows(length_s=30, hop_s=10), inputs=(seen,))
+    spoiled = minute.copy()
+    spoiled[11 * RATE_HZ] = math.nan  # in the windows that begin at 0 and 10 s
+
+    found = findings(interpreter(sure_of("N"), reads=reads), spoiled, reads=reads)
+
+    assert [round(second(item), 2) for item in of(found, codes.BEAT_CLASS)] == [50, 60]
 
 
 @pytest.mark.parametrize("block", [1, 7, 360, 21_600])

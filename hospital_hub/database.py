@@ -86,9 +86,9 @@ class Database:
 def _engine(url: str) -> sa.Engine:
     try:
         parsed = sa.make_url(url)
+        engine = sa.create_engine(parsed)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(parsed)
     except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, ImportError, ValueError) as error:
         raise ConfigError(f"database {url!r} cannot be used ({error})", remedy="try sqlite:///hub.db") from error
     except OSError as error:

@@ -148,9 +148,13 @@ def test_a_database_that_a_newer_hub_wrote(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["hub.db", "oracle://somewhere", "sqlite://one/two/three"])
-def test_an_address_that_is_no_database(url: str) -> None:
+def test_an_address_that_is_no_database(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
     with pytest.raises(ConfigError, match=r"sqlite:///hub\.db"):
         Store(url)
+
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_database_server_that_is_not_there(tmp_path: Path) -> None:

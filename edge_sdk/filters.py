@@ -180,7 +180,8 @@ class StreamFilter:
         whole = len(pending) - len(pending) % self._filter.hop
         self._waiting = pending[whole:].copy()
         hops = [self._step(pending[at : at + self._filter.hop]) for at in range(0, whole, self._filter.hop)]
-        return np.concatenate([pending[:0], *hops]).astype(np.float32)
+        output: Float32Array = np.concatenate([pending[:0], *hops]).astype(np.float32)
+        return output
 
     def flush(self) -> Float32Array:
         """Return the output of the last samples. Push nothing afterwards."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
@@ -66,7 +67,22 @@ def _loaded(path: Path) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a wrong file
-        raise _not_loaded(path, _first_line(error)) from error
+        made_by, why = _made_by(path), _first_line(error)
+        if made_by in ("", keras.__version__):
+            raise _not_loaded(path, why) from error
+        raise ConversionError(
+            f"{path} was saved by Keras {made_by}, and Keras {keras.__version__} cannot load it ({why})",
+            remedy=f"install keras=={made_by} here, or save the model again with Keras {keras.__version__}",
+        ) from error
+
+
+def _made_by(path: Path) -> str:
+    """Return the version of Keras that saved a ``.keras`` file; empty when it does not say."""
+    try:
+        with zipfile.ZipFile(path) as container:
+            return str(json.loads(container.read("metadata.json"))["keras_version"])
+    except (zipfile.BadZipFile, ValueError, KeyError):
+        return ""
 
 
 def _not_loaded(path: Path, why: str) -> ConversionError:

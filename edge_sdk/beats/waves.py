@@ -54,7 +54,7 @@ class PWave:
         likeness = correlation(wave, mine)
         height, usual_height = size(wave) + _SMALLEST, size(mine) + _SMALLEST
         if on_time or self._usual is None:
-            self._usual = mine + _QUICKLY * (wave - mine)
+            self._usual = _nearer(mine, wave)
         described = [
             likeness,
             float(np.log(height / usual_height)),
@@ -84,8 +84,13 @@ class TWave:
         """Return the T wave's features and learn from it. Arguments as of `PWave.describe`."""
         wave = _level(beat[self._span]) / np.float32(scale)
         mine = self._usual if self._usual is not None else wave
-        self._usual = mine + _QUICKLY * (wave - mine) if usual else mine
+        self._usual = _nearer(mine, wave) if usual else mine
         return [correlation(wave, mine), float(np.log1p(size(wave - mine) / (size(mine) + _SMALLEST)))]
+
+
+def _nearer(usual: FloatArray, wave: FloatArray) -> FloatArray:
+    moved: FloatArray = np.add(usual, _QUICKLY * (wave - usual), dtype=np.float32)
+    return moved
 
 
 def _span(bounds_s: tuple[float, float], sample_rate_hz: float, r_index: int) -> slice:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import subprocess
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -43,6 +45,20 @@ def test_a_model_that_was_cut_short(workbench: Workbench) -> None:
     cut.write_bytes(workbench.model.read_bytes()[:-100])
 
     assert_refused(workbench.with_(model=cut), "cut.keras", "cut short")
+
+
+def test_a_model_of_another_keras(workbench: Workbench) -> None:
+    newer = workbench.folder / "newer.keras"
+    with zipfile.ZipFile(workbench.model) as had, zipfile.ZipFile(newer, "w") as has:
+        for name in had.namelist():
+            content = had.read(name)
+            if name == "config.json":
+                content = content.replace(b'"units":', b'"not_yet_invented": 1, "units":')
+            elif name == "metadata.json":
+                content = json.dumps({**json.loads(content), "keras_version": "99.1.0"}).encode()
+            has.writestr(name, content)
+
+    assert_refused(workbench.with_(model=newer), "saved by Keras 99.1.0", "install keras==99.1.0")
 
 
 def test_an_old_model_that_is_no_hdf5(workbench: Workbench) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -45,3 +46,12 @@ def test_a_model_with_fewer_outputs_than_its_contract_has_labels(contract: Model
     more = msgspec.structs.replace(contract, output=msgspec.structs.replace(contract.output, labels=labels))
 
     assert "the contract has 3 labels" in refusal(TINY, more, tmp_path)
+
+
+def test_the_example_can_be_read_by_the_oldest_keras_there_is_for_our_pythons() -> None:
+    example = Path(__file__).parents[2] / "examples" / "ecg_beats" / "ecg_beats.keras"
+    with zipfile.ZipFile(example) as container:
+        saved_by = json.loads(container.read("metadata.json"))["keras_version"]
+
+    major, minor, *_ = (int(part) for part in saved_by.split("."))
+    assert (major, minor) <= (3, 12)  # the newest for Python 3.10

@@ -1,7 +1,8 @@
 """Makes the tiny models of these tests: ``python -m tests.conversion.data.make_models``.
 
 They are kept, because a Keras that only saves them takes longer than most of the tests, and because a trained model
-that someone brings is older than the Keras that reads it.
+that someone brings is older than the Keras that reads it. Make them with Python 3.10, whose Keras (3.12) is the oldest
+that must read them.
 """
 
 from pathlib import Path

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from edge_sdk.codes import BEAT_CLASS, HEART_RATE, SIGNAL_QUALITY
 from edge_sdk.messages import Status
 from edge_sdk.observation import ClockQuality
+from edge_sdk.tensors import FloatArray
 from edge_sdk.topics import DeviceTopics
 from hospital_hub.freshness import CURRENT_S, connection_state, is_current
 from hospital_hub.live import Heard, Live
@@ -29,6 +30,9 @@ _ALARM_NEW_S = 120.0
 # A strip follows its beat within seconds, so the beat's number is one of the last before the strip's.
 _BEATS_BEFORE_STRIP = 200
 _NEAR_NS = 20_000_000
+# What a strip shows before its beat. A gateway sends no sample twice, so some of it may be in the strip before.
+_CONTEXT_S = 1.5
+_SAME_CHANNEL = ("code", "stream", "unit", "sample_rate_hz")
 
 Facts = dict[str, Any]
 
@@ -144,9 +148,9 @@ class Dashboard:
     def _strips(self, key: EpochKey) -> list[Facts]:
         o = OBSERVATIONS.c
         query = sa.select(*o).where(*of_epoch(OBSERVATIONS, key), o.sample_rate_hz.is_not(None))
-        return [
-            strip(row, self._beat_of(key, row)) for row in self._store.read(query.order_by(o.seq.desc()).limit(_STRIPS))
-        ]
+        rows = self._store.read(query.order_by(o.seq.desc()).limit(_STRIPS + 1))
+        pairs = zip(rows, [*rows[1:], None], strict=True)
+        return [strip(row, self._beat_of(key, row), before=before) for row, before in pairs][:_STRIPS]
 
     def _beat_of(self, key: EpochKey, row: Row) -> Row | None:
         o = OBSERVATIONS.c
@@ -160,21 +164,34 @@ class Dashboard:
         return next(iter(self._store.read(query.limit(1))), None)
 
 
-def strip(row: Row, beat: Row | None) -> Facts:
-    """Return a strip as it is drawn, with what was said about the beat it shows."""
-    values = sampled_data(row).values()
+def strip(row: Row, beat: Row | None, *, before: Row | None) -> Facts:
+    """Return a strip as it is drawn, with what was said about the beat it shows, after the end of the one before."""
+    led = _lead(row, before)
+    lead_s = len(led) / row["sample_rate_hz"]
+    values = np.concatenate([led, sampled_data(row).values()])
     return {
         "seq": str(row["seq"]),
-        "effective_time_ns": str(row["effective_time_ns"]),
+        "effective_time_ns": str(row["effective_time_ns"] - round(lead_s * 1e9)),
         "display": row["display"],
         "unit": row["unit"],
         "sample_rate_hz": row["sample_rate_hz"],
-        "anchor_s": row["anchor_s"],
+        "anchor_s": row["anchor_s"] + lead_s,
         "values": [None if np.isnan(value) else float(f"{value:.4g}") for value in values.tolist()],
         "label": (beat["label"] or "") if beat else "",
         "probabilities": msgspec.json.decode(beat["probabilities"]) if beat and beat["probabilities"] else {},
         "model": f"{beat['model_id']} {beat['model_version']}" if beat and beat["model_id"] else "",
     }
+
+
+def _lead(row: Row, before: Row | None) -> FloatArray:
+    """Return the last samples of the strip before, as many as this one lacks, if it goes on where that one ended."""
+    missing = round((_CONTEXT_S - row["anchor_s"]) * row["sample_rate_hz"])
+    if before is None or missing <= 0 or any(before[name] != row[name] for name in _SAME_CHANNEL):
+        return np.empty(0, np.float32)
+    values = sampled_data(before).values()
+    period_ns = 1e9 / row["sample_rate_hz"]
+    apart_ns = row["effective_time_ns"] - before["effective_time_ns"] - len(values) * period_ns
+    return values[-missing:] if abs(apart_ns) < period_ns / 2 else np.empty(0, np.float32)
 
 
 def _key(epoch: Row) -> EpochKey:

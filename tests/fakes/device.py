@@ -101,11 +101,11 @@ def beat(label: str = "N", *, at_s: float = 0.0) -> Observation:
     return observed(Classification(label, chances), code=codes.BEAT_CLASS, at_s=at_s, model=MODEL)
 
 
-def strip(*, at_s: float = 0.0) -> Observation:
-    wave = np.sin(np.linspace(0, 20, 1080)).astype(np.float32)
+def strip(*, at_s: float = 0.0, before_s: float = 1.5) -> Observation:
+    wave = np.sin(np.linspace(0, 20, round((before_s + 1.5) * 360))).astype(np.float32)
     wave[100:110] = np.nan
-    data = SampledData.from_values(wave, unit="mV", sample_rate_hz=360.0, factor=0.005, anchor_s=1.5)
-    return observed(data, code=codes.ECG_LEAD_II, at_s=at_s - 1.5)
+    data = SampledData.from_values(wave, unit="mV", sample_rate_hz=360.0, factor=0.005, anchor_s=before_s)
+    return observed(data, code=codes.ECG_LEAD_II, at_s=at_s - before_s)
 
 
 def unknown() -> Observation:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,8 +60,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def ward(hub: Hub, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Ward]:
-    device = FakeDevice(hub.broker_url, site="ward", device=request.node.name.replace("test_", "")[:40])
+def ward(hub: Hub, browser: Browser) -> Iterator[Ward]:
+    device = FakeDevice(hub.broker_url, site="ward", device=f"gateway-{uuid.uuid4()}")
     page = browser.new_page()
     opened = Ward(hub=hub, device=device, page=page)
 
@@ -105,6 +106,19 @@ def test_a_patients_page_draws_the_strip_around_an_abnormal_beat(ward: Ward) -> 
     expect(page.locator("#trend svg")).to_be_visible()
     expect(page.locator("#counts")).to_contain_text("V ventricular: 1")
     expect(page.locator("#gateway")).to_contain_text("ecg-beats 1.0.0")
+    assert ward.problems == []
+
+
+@pytest.mark.parametrize(("begins_late_s", "drawn_s"), [(0.0, 3.0), (0.1, 1.9)], ids=["joined", "apart"])
+def test_a_strip_begins_with_the_end_of_the_one_it_continues(ward: Ward, begins_late_s: float, drawn_s: float) -> None:
+    first, second = strip(at_s=0), strip(at_s=1.9 + begins_late_s, before_s=0.4)
+    ward.say(beat("V", at_s=0), first, beat("V", at_s=1.9 + begins_late_s), second)
+    page = ward.open(f"/devices/ward/{ward.device.topics.device}")
+
+    expect(page.locator(".strip")).to_have_count(2)
+    newest = page.locator(".strip .ecg").first.get_attribute("d") or ""
+    missing = 10  # in the second strip
+    assert newest.count("L") + newest.count("M") == round(drawn_s * 360) - missing
     assert ward.problems == []
 
 

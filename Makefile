@@ -1,6 +1,8 @@
 # Everything a newcomer needs is `make demo` and `make test`; each sets itself up in .venv.
 PYTHON ?= python3
 VENV := .venv
+# Named exactly, because an open range takes the newest build with gigabytes for GPUs that converting does not use.
+TORCH ?= torch==2.13.0
 RUN := $(VENV)/bin
 DEMO_RECORD := examples/ecg_beats/data/200
 .DEFAULT_GOAL := help
@@ -20,7 +22,8 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	  { echo "error: $(PYTHON) cannot make virtual environments: run 'sudo apt-get install python3-venv'" >&2; exit 1; }
 	@echo "Setting up $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[device,convert,hub,postgres,dev]'
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on $(TORCH)
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[device,convert,torch,hub,postgres,dev]'
 	@touch $@
 
 demo: $(VENV)/.ready ## Real model, real recording, all the way to the dashboard (KEEP=1 leaves it running)

@@ -23,7 +23,7 @@ def seal(model: VerifiedModel, path: Path, *, key: Ed25519PrivateKey) -> Manifes
         model_id=source.contract.id,
         model_version=source.contract.version,
         title=source.contract.title,
-        recipe=compiled.recipe,
+        recipe=compiled.recipe.name,
         artifacts=(compiled.artifact,),
         files=file_entries(members),
         input=source.contract.input,

@@ -25,7 +25,7 @@ from edge_sdk import __version__
 from edge_sdk.errors import ConfigError, SignalError
 from edge_sdk.files import sha256_hex
 from edge_sdk.messages import Status
-from edge_sdk.windowing import windower_for
+from edge_sdk.windowing import stream_format, windower_for
 
 _MIB = 1024 * 1024
 _log = logging.getLogger(__name__)
@@ -155,11 +155,11 @@ def open_recording(config: AgentConfig, model: ReadyModel) -> Recording:
     """Return the configured recording, if it fits the model."""
     if config.source is None:
         raise ConfigError("the agent's configuration names no source", remedy="add [source]")
-    return Recording(config.source.record, wanted=model.manifest.input.signal, channel=config.source.channel)
+    return Recording(config.source.record, wanted=stream_format(model.manifest.input), channel=config.source.channel)
 
 
 def _fitting(source: Source, model: ReadyModel) -> Source:
-    has, wanted = source.format, model.manifest.input.signal
+    has, wanted = source.format, stream_format(model.manifest.input)
     if (has.kind, has.unit, has.sample_rate_hz) != (wanted.kind, wanted.unit, wanted.sample_rate_hz):
         raise SignalError(
             f"the source delivers {has.kind} in {has.unit} at {has.sample_rate_hz:g} Hz, and the model reads "

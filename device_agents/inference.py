@@ -9,7 +9,7 @@ import numpy as np
 
 from device_agents.runtimes.base import Runtime
 from edge_sdk.contracts import InputContract, OutputContract
-from edge_sdk.decisions import probabilities
+from edge_sdk.decisions import answer
 from edge_sdk.preprocessing import prepare
 from edge_sdk.tensors import FloatArray
 from edge_sdk.windowing import Window
@@ -31,7 +31,9 @@ class Inference:
         self._times_ns = array("q")
 
     def decide(self, window: Window) -> FloatArray | None:
-        """Return the probability of each label, float32 of shape (labels,); ``None`` when the answer is no number.
+        """Return the probability of each label, or each quantity in its unit, float32 of shape (labels or quantities,).
+
+        ``None`` when the answer is no number.
 
         Raises:
             SignalError: The window is not of the contract's shape.
@@ -42,7 +44,7 @@ class Inference:
         self._times_ns.append(time.perf_counter_ns() - before_ns)
         if len(self._times_ns) > _KEPT_TIMES:
             del self._times_ns[: _KEPT_TIMES // 2]
-        return probabilities(output.reshape(-1), self._answers) if np.isfinite(output).all() else None
+        return answer(output.reshape(-1), self._answers) if np.isfinite(output).all() else None
 
     def time_us(self, percentile: float) -> float:
         """Return a percentile of the latest times in the runtime, microseconds; 0 before the first window."""

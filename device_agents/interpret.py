@@ -92,9 +92,14 @@ class Interpreter:
             self._run.unknown()
             self._heart_rate.gap()
             return self._complaint(window.anchor_index, quality)
-        chances = self._inference.decide(window)
-        decided = self._no_answer(window) if chances is None else self._decision(window, chances, quality.index)
-        return decided + self._rate(window, quality.index)
+        answer = self._inference.decide(window)
+        if answer is None:
+            found = self._no_answer(window)
+        elif self._answers.labels:
+            found = self._decision(window, answer, quality.index)
+        else:
+            found = self._estimates(window, answer, quality.index)
+        return found + self._rate(window, quality.index)
 
     def settle(self, *, at_end: bool = False) -> list[Observation]:
         """Return what the samples so far complete: strips that waited for them, and bad signal without any beat."""
@@ -125,6 +130,19 @@ class Interpreter:
         if label.abnormal:
             self._strips.want(index)
         return found
+
+    def _estimates(self, window: Window, values: FloatArray, quality: float) -> list[Observation]:
+        self.decisions["estimate"] += 1
+        return [
+            self._observation(
+                quantity.code or self._answers.code,
+                window.anchor_index,
+                Quantity(float(value), quantity.unit),
+                quality=quality,
+                by_model=True,
+            )
+            for quantity, value in zip(self._answers.quantities, values, strict=True)
+        ]
 
     def _no_answer(self, window: Window) -> list[Observation]:
         """Say that the model failed. FHIR has a word for a result that is NaN."""

@@ -17,7 +17,7 @@ from edge_sdk.errors import IncompatibleBundle
 from edge_sdk.manifest import Artifact, Manifest
 from edge_sdk.observation import ModelRef
 from edge_sdk.selftest import SelfTest
-from edge_sdk.windowing import windower_for
+from edge_sdk.windowing import check_features
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,14 +67,14 @@ def ready_model(
 
 def _check_contracts(manifest: Manifest, artifact: Artifact) -> None:
     reads = {wanted.name: wanted.shape for wanted in manifest.input.inputs}
-    reads[manifest.output.name] = (len(manifest.output.labels),)
+    reads[manifest.output.name] = (manifest.output.width,)
     has = {spec.name: spec.shape[1:] for spec in (*artifact.inputs, *artifact.outputs)}
     if has != reads:
         raise IncompatibleBundle(
             f"the model's tensors are {has}, and its contracts say {reads}",
             remedy="correct the contract, then convert and seal it again",
         )
-    windower_for(manifest.input)
+    check_features(manifest.input)
 
 
 def run_self_test(runtime: Runtime, test: SelfTest, *, name: str) -> None:

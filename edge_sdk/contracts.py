@@ -42,7 +42,16 @@ class FixedWindows(msgspec.Struct, frozen=True, kw_only=True, tag="fixed"):
         return self.length_s
 
 
-Windows = Union[BeatWindows, FixedWindows]
+class RecordWindows(msgspec.Struct, frozen=True, kw_only=True, tag="record"):
+    """No signal at all: one answer for each set of facts about a person, such as age and blood pressure."""
+
+    @property
+    def duration_s(self) -> float:
+        """Facts take no time."""
+        return 0.0
+
+
+Windows = Union[BeatWindows, FixedWindows, RecordWindows]
 
 
 class Scale(msgspec.Struct, frozen=True, kw_only=True, tag="scale"):
@@ -83,10 +92,12 @@ class ModelInput(msgspec.Struct, frozen=True, kw_only=True):
         takes: Which part of a window it is made of.
         shape: Shape of one window, without the batch axis.
         steps: Preprocessing, in order.
-        features: Names of the columns when ``takes`` is ``features``; of those `edge_sdk.beats.FEATURE_NAMES` lists.
+        features: Names of the columns when ``takes`` is ``features``: for heartbeats, of those that
+            `edge_sdk.beats.FEATURE_NAMES` lists; for records, of the facts.
+        units: UCUM unit of each feature, for who must supply the facts of a record; empty when they need none.
 
     Raises:
-        ValueError: It does not name as many features as it takes.
+        ValueError: It does not name as many features as it takes, or not a unit for each.
     """
 
     name: str
@@ -94,10 +105,13 @@ class ModelInput(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int, ...]
     steps: tuple[Step, ...] = ()
     features: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.takes == "features" and self.shape != (len(self.features),):
             raise ValueError(f"input '{self.name}' has shape {self.shape} but names {len(self.features)} features")
+        if self.units and len(self.units) != len(self.features):
+            raise ValueError(f"input '{self.name}' names {len(self.features)} features and {len(self.units)} units")
 
 
 class InputContract(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,16 +120,26 @@ class InputContract(msgspec.Struct, frozen=True, kw_only=True):
     ``signal.channels`` lists acceptable channel names, best first; one is used.
 
     Raises:
-        ValueError: Two inputs take features; a window has one set of them.
+        ValueError: Two inputs take features; a window has one set of them. Or there is a signal where records are read,
+            none where there must be, or a waveform of a record.
     """
 
-    signal: SignalFormat
     windows: Windows
     inputs: tuple[ModelInput, ...]
+    signal: SignalFormat | None = None
 
     def __post_init__(self) -> None:
         if sum(wanted.takes == "features" for wanted in self.inputs) > 1:
             raise ValueError("more than one input takes features")
+        if self.reads_records != (self.signal is None):
+            raise ValueError("windows of type 'record' have no signal, and every other type needs one")
+        if self.reads_records and any(wanted.takes == "waveform" for wanted in self.inputs):
+            raise ValueError("a record has no waveform")
+
+    @property
+    def reads_records(self) -> bool:
+        """Whether the model reads facts about a person, and no stream."""
+        return isinstance(self.windows, RecordWindows)
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -137,22 +161,70 @@ class Label(msgspec.Struct, frozen=True, kw_only=True):
     abnormal: bool = False
 
 
+class OutputQuantity(msgspec.Struct, frozen=True, kw_only=True):
+    """One number that a model estimates.
+
+    Attributes:
+        name: Short name, e.g. ``systolic``.
+        display: Words for a person.
+        unit: UCUM unit of the number after ``factor`` and ``offset``.
+        factor: The model's value times this, plus ``offset``, is the quantity: for models trained on scaled targets.
+        offset: See ``factor``, in ``unit``.
+        code: What an observation of it is coded as, where the output's code does not say it.
+    """
+
+    name: str
+    display: str
+    unit: str
+    factor: float = 1.0
+    offset: float = 0.0
+    code: Code | None = None
+
+
 class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
-    """What the model's single output means: one probability per label, the largest decides.
+    """What the model's single output means: one probability per label, the largest decides; or quantities.
 
     Attributes:
         name: The tensor's name in the model.
         code: What an observation of it is coded as.
-        labels: In the order of the output's last axis.
-        activation: What turns the output into probabilities.
+        labels: Of a classifier, in the order of the output's last axis; empty for quantities.
+        quantities: Of a regression, in the order of the output's last axis; empty for labels.
+        activation: What turns the output into probabilities: ``none`` where it already is one for each label,
+            ``softmax`` for a logit for each; ``probability`` or ``sigmoid`` where a classifier of two labels has one
+            value, the second label's probability or its logit.
         bias: Added to the log-probabilities before deciding, one per label; empty for none.
+
+    Raises:
+        ValueError: Not either labels or quantities, or what the labels need does not fit them.
     """
 
     name: str
     code: Code
-    labels: tuple[Label, ...]
-    activation: Literal["none", "softmax"] = "none"
+    labels: tuple[Label, ...] = ()
+    quantities: tuple[OutputQuantity, ...] = ()
+    activation: Literal["none", "softmax", "sigmoid", "probability"] = "none"
     bias: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if bool(self.labels) == bool(self.quantities):
+            raise ValueError("an output has either labels or quantities")
+        if self.has_one_value and len(self.labels) != _TWO:
+            raise ValueError(f"activation '{self.activation}' is for two labels, and there are {len(self.labels)}")
+        if self.bias and len(self.bias) != len(self.labels):
+            raise ValueError(f"{len(self.bias)} values of bias do not fit {len(self.labels)} labels")
+
+    @property
+    def has_one_value(self) -> bool:
+        """Whether one value stands for two labels."""
+        return self.activation in {"sigmoid", "probability"}
+
+    @property
+    def width(self) -> int:
+        """How many values the model's output has for one window."""
+        return 1 if self.has_one_value else len(self.labels or self.quantities)
+
+
+_TWO = 2
 
 
 class ModelContract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -12,6 +12,7 @@ from edge_sdk.beats import FEATURE_NAMES, BeatWindower
 from edge_sdk.beats.windower import Beat
 from edge_sdk.contracts import BeatWindows, FixedWindows, InputContract
 from edge_sdk.errors import SignalError
+from edge_sdk.signals import SignalFormat
 from edge_sdk.tensors import FloatArray
 
 
@@ -50,10 +51,40 @@ def windower_for(contract: InputContract) -> Windower:
     """Return the windower that a contract asks for.
 
     Raises:
-        SignalError: It asks for features that such windows do not have.
+        SignalError: It asks for features that such windows do not have, or reads no stream.
     """
-    rate = contract.signal.sample_rate_hz
-    known = () if isinstance(contract.windows, FixedWindows) else FEATURE_NAMES
+    check_features(contract)
+    rate, windows = stream_format(contract).sample_rate_hz, contract.windows
+    if isinstance(windows, FixedWindows):
+        length, hop = (max(round(seconds * rate), 1) for seconds in (windows.length_s, windows.hop_s))
+        return FixedWindower(length=length, hop=hop)
+    if isinstance(windows, BeatWindows):
+        return HeartbeatWindower(windows, sample_rate_hz=rate, features=contract.features)
+    raise AssertionError("a record has no stream")
+
+
+def stream_format(contract: InputContract) -> SignalFormat:
+    """Return the signal that a model reads.
+
+    Raises:
+        SignalError: It reads facts about a person, not a stream.
+    """
+    if contract.signal is None:
+        raise SignalError(
+            "the model reads facts about a person, not a stream", remedy="ask it with 'edge-agent ask BUNDLE'"
+        )
+    return contract.signal
+
+
+def check_features(contract: InputContract) -> None:
+    """Return if windows of the contract's kind have the features it names. The facts of a record are free.
+
+    Raises:
+        SignalError: They do not.
+    """
+    if contract.reads_records:
+        return
+    known = FEATURE_NAMES if isinstance(contract.windows, BeatWindows) else ()
     unknown = [name for name in contract.features if name not in known]
     if unknown:
         kind = "heartbeat" if known else "fixed"
@@ -61,10 +92,6 @@ def windower_for(contract: InputContract) -> Windower:
             f"the model takes features that {kind} windows do not have: {', '.join(unknown)}",
             remedy="use the SDK's version that the model was made for, or correct the names in the model's contract",
         )
-    if isinstance(contract.windows, FixedWindows):
-        length, hop = (max(round(seconds * rate), 1) for seconds in (contract.windows.length_s, contract.windows.hop_s))
-        return FixedWindower(length=length, hop=hop)
-    return HeartbeatWindower(contract.windows, sample_rate_hz=rate, features=contract.features)
 
 
 class FixedWindower:

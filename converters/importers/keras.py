@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import gc
 import json
+import tempfile
 import zipfile
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from converters.importers.tensorflow import (
+    components,
+    export_saved_model,
+    first_line,
+    float_flatbuffer,
+    saved_model_to_onnx,
+)
 from converters.models import FloatModel
 from edge_sdk.contracts import ModelContract
 from edge_sdk.errors import ConversionError
 from edge_sdk.files import read_bytes, sha256_hex
-from edge_sdk.manifest import Component
 from edge_sdk.tensors import FloatArray
 
 _BATCH = 1024
@@ -23,30 +30,46 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"  # how every HDF5 file begins, by its specification
 
 
 def import_keras(path: Path, contract: ModelContract, workspace: Path) -> FloatModel:
-    """Load a Keras model and export it as a SavedModel with a fixed batch of one.
-
-    Concrete functions are never used: on Keras 3 models they can leave the weights out without an error.
+    """Load a Keras model.
 
     Raises:
         ConversionError: Not a Keras model, or its inputs and output are not those of the contract.
     """
     data = read_bytes(path, what="model")
     _check_container(path, data)
-    model = _loaded(path)
+    origin = Origin(name=path.name, sha256=sha256_hex(data), size_bytes=len(data))
+    return float_model(_loaded(path), contract, workspace, origin)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """The file a model came from."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+def float_model(model: Any, contract: ModelContract, workspace: Path, origin: Origin) -> FloatModel:
+    """Return the stages' first type for a Keras model in memory.
+
+    Raises:
+        ConversionError: Its inputs and output are not those of the contract.
+    """
     _check_contract(model, contract)
-    saved_model = workspace / "saved_model"
-    _export(model, contract, saved_model)
+    folder = Path(tempfile.mkdtemp(prefix="keras-", dir=workspace))
+    _export(model, contract, folder)
     return FloatModel(
         contract=contract,
-        saved_model=str(saved_model),
+        flatbuffer=float_flatbuffer(folder),
         predict=lambda inputs: _predict(model, inputs),
-        source_name=path.name,
-        source_sha256=sha256_hex(data),
-        source_bytes=len(data),
-        components=tuple(
-            Component(name=name, version=version(name), purl=f"pkg:pypi/{name}@{version(name)}")
-            for name in ("keras", "tensorflow", "numpy")
-        ),
+        to_onnx=lambda: saved_model_to_onnx(folder, contract),
+        unrolled=(lambda: _unrolled_flatbuffer(model, contract, workspace)) if _recurrent(model) else None,
+        trainable=model,
+        source_name=origin.name,
+        source_sha256=origin.sha256,
+        source_bytes=origin.size_bytes,
+        components=components("keras", "tensorflow", "numpy"),
     )
 
 
@@ -67,7 +90,7 @@ def _loaded(path: Path) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a wrong file
-        made_by, why = _made_by(path), _first_line(error)
+        made_by, why = _made_by(path), first_line(error)
         if made_by in ("", keras.__version__):
             raise _not_loaded(path, why) from error
         raise ConversionError(
@@ -96,34 +119,45 @@ def _check_contract(model: Any, contract: ModelContract) -> None:
     wanted = {item.name: item.shape for item in contract.input.inputs}
     if found != wanted:
         raise ConversionError(f"the model's inputs are {found}, the contract's {wanted}", remedy="make them the same")
-    classes = len(contract.output.labels)
+    width = contract.output.width
     shapes = [tuple(tensor.shape[1:]) for tensor in model.outputs]
-    if shapes != [(classes,)]:
+    if shapes != [(width,)]:
         raise ConversionError(
-            f"the model's outputs are {shapes}, the contract has {classes} labels", remedy="give one output, (labels,)"
+            f"the model's outputs are {shapes}, and the contract's output has {width} values",
+            remedy=f"give one output of shape ({width},), or correct labels, quantities or activation",
         )
 
 
 def _export(model: Any, contract: ModelContract, folder: Path) -> None:
-    import tensorflow as tf  # noqa: PLC0415
-    from keras.export import ExportArchive  # noqa: PLC0415
+    export_saved_model(model, contract, folder, call=lambda inputs: model(inputs, training=False))
 
-    archive = ExportArchive()
-    archive.track(model)
-    signature = {
-        item.name: tf.TensorSpec((1, *item.shape), tf.float32, name=item.name) for item in contract.input.inputs
-    }
-    archive.add_endpoint(
-        name="serve",
-        fn=lambda inputs: {contract.output.name: model(inputs, training=False)},
-        input_signature=[signature],
-    )
-    archive.write_out(str(folder), verbose=False)
+
+def _recurrent(model: Any) -> bool:
+    """Return whether the model loops over time in a layer that can be unrolled."""
+    return any(getattr(layer, "unroll", None) is False for layer in model._flatten_layers())  # noqa: SLF001
+
+
+def _unrolled_flatbuffer(model: Any, contract: ModelContract, workspace: Path) -> bytes:
+    """Return the flatbuffer of the same weights with every recurrent layer written out step by step."""
+    import keras  # noqa: PLC0415
+
+    def unrolled(layer: Any) -> Any:
+        config = _written_out(layer.get_config())
+        return layer.__class__.from_config(config)
+
+    twin = keras.models.clone_model(model, clone_function=unrolled)
+    twin.set_weights(model.get_weights())
+    folder = Path(tempfile.mkdtemp(prefix="unrolled-", dir=workspace))
+    _export(twin, contract, folder)
+    return float_flatbuffer(folder)
+
+
+def _written_out(config: Any) -> Any:
+    # Bidirectional and other wrappers hold the configuration of the layer inside them.
+    if isinstance(config, dict):
+        return {key: True if key == "unroll" else _written_out(value) for key, value in config.items()}
+    return config
 
 
 def _predict(model: Any, inputs: dict[str, FloatArray]) -> FloatArray:
     return np.asarray(model.predict(inputs, batch_size=_BATCH, verbose=0), dtype=np.float32)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

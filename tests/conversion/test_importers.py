@@ -45,7 +45,7 @@ def test_a_model_with_fewer_outputs_than_its_contract_has_labels(contract: Model
     labels = (*contract.output.labels, Label(name="extra", display="extra"))
     more = msgspec.structs.replace(contract, output=msgspec.structs.replace(contract.output, labels=labels))
 
-    assert "the contract has 3 labels" in refusal(TINY, more, tmp_path)
+    assert "the contract's output has 3 values" in refusal(TINY, more, tmp_path)
 
 
 def test_the_example_can_be_read_by_the_oldest_keras_there_is_for_our_pythons() -> None:

@@ -1,0 +1,1 @@
+"""Google Coral's Edge TPU: its rules, a forecast by them, and the real compiler."""

@@ -6,12 +6,14 @@ import gc
 import json
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from converters.importers.keras_scaling import without_normalization
+from converters.importers.scaling import with_steps, without_steps
 from converters.importers.tensorflow import (
     components,
     export_saved_model,
@@ -19,18 +21,19 @@ from converters.importers.tensorflow import (
     float_flatbuffer,
     saved_model_to_onnx,
 )
-from converters.models import FloatModel
-from edge_sdk.contracts import ModelContract
+from converters.models import FloatModel, Predict
+from edge_sdk.contracts import ModelContract, Standardize
 from edge_sdk.errors import ConversionError
 from edge_sdk.files import read_bytes, sha256_hex
 from edge_sdk.tensors import FloatArray
 
 _BATCH = 1024
+_MOVED = "the model's Normalization layers are steps of its inputs: they are done in float, before the model"
 _HDF5 = b"\x89HDF\r\n\x1a\n"  # how every HDF5 file begins, by its specification
 
 
 def import_keras(path: Path, contract: ModelContract, workspace: Path) -> FloatModel:
-    """Load a Keras model.
+    """Load a Keras model. Normalization layers at its inputs become steps of the contract's inputs.
 
     Raises:
         ConversionError: Not a Keras model, or its inputs and output are not those of the contract.
@@ -38,7 +41,13 @@ def import_keras(path: Path, contract: ModelContract, workspace: Path) -> FloatM
     data = read_bytes(path, what="model")
     _check_container(path, data)
     origin = Origin(name=path.name, sha256=sha256_hex(data), size_bytes=len(data))
-    return float_model(_loaded(path), contract, workspace, origin)
+    source = _loaded(path)
+    _check_contract(source, contract)
+    network, moved = without_normalization(source)
+    for name, step in moved.items():
+        contract = with_steps(contract, name, [step])
+    model = float_model(network, contract, workspace, origin)
+    return replace(model, predict=_predict_before(source, moved), remarks=(_MOVED,)) if moved else model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +166,17 @@ def _written_out(config: Any) -> Any:
     if isinstance(config, dict):
         return {key: True if key == "unroll" else _written_out(value) for key, value in config.items()}
     return config
+
+
+def _predict_before(source: Any, moved: dict[str, Standardize]) -> Predict:
+    """Return what asks the whole model, its Normalization layers included."""
+
+    def predict(inputs: dict[str, FloatArray]) -> FloatArray:
+        steps = {name: [moved[name]] if name in moved else [] for name in inputs}
+        given = {name: without_steps(values, steps[name]).astype(np.float32) for name, values in inputs.items()}
+        return _predict(source, given)
+
+    return predict
 
 
 def _predict(model: Any, inputs: dict[str, FloatArray]) -> FloatArray:

@@ -37,12 +37,14 @@ class WindowSet:
         labels: int64 (n,), or ``None``: not known, or the model estimates quantities.
         targets: float32 (n, quantities) in their units, or ``None``: not known, or the model classifies.
         groups: By name, e.g. ``sex``: which group each window belongs to, text (n,).
+        remarks: What a reader of the report should know about them.
     """
 
     inputs: dict[str, FloatArray]
     labels: NDArray[np.int64] | None = None
     targets: FloatArray | None = None
     groups: dict[str, NDArray[np.str_]] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -52,13 +54,13 @@ class WindowSet:
         return {name: values[chosen] for name, values in self.inputs.items()}
 
 
-def read_windows(path: Path, contract: ModelContract, *, labelled: bool) -> WindowSet:
+def read_windows(source: str | Path, contract: ModelContract, *, labelled: bool) -> WindowSet:
     """Read, check and prepare windows with the preprocessing that the device runs.
 
     Raises:
         ConversionError: Not such a file, or windows no one should build on; says which array and why.
     """
-    return prepare_windows(_read_npz(path), contract, labelled=labelled, origin=str(path))
+    return prepare_windows(_read_npz(Path(source)), contract, labelled=labelled, origin=str(source))
 
 
 def prepare_windows(arrays: Arrays, contract: ModelContract, *, labelled: bool, origin: str) -> WindowSet:

@@ -57,6 +57,7 @@ class OptimizedModel:
         recipe: How.
         form: LiteRT flatbuffer or ONNX.
         data: The file.
+        reference: The float32 flatbuffer it was made of: of the source, or of what training made of it.
         remarks: What the optimizer did that the recipe does not say.
     """
 
@@ -64,6 +65,7 @@ class OptimizedModel:
     recipe: Recipe
     form: Form
     data: bytes
+    reference: bytes
     remarks: tuple[str, ...] = ()
 
 
@@ -94,6 +96,7 @@ class CompiledModel:
         artifact: How the bundle describes it.
         data: The file.
         predict: The file itself, run here: as `FloatModel.predict`.
+        reference: As `OptimizedModel.reference`.
         host_flatbuffer: A flatbuffer that computes the same on a workstation, for looking inside; ``None`` for ONNX.
         findings: Part by part, what the compiler says.
         notes: Facts for the report, e.g. the compiler's version.
@@ -105,6 +108,7 @@ class CompiledModel:
     artifact: Artifact
     data: bytes
     predict: Predict
+    reference: bytes
     host_flatbuffer: bytes | None = None
     findings: tuple[Finding, ...] = ()
     notes: dict[str, str] = field(default_factory=dict)

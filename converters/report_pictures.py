@@ -1,18 +1,21 @@
 """Pictures as SVG inside a page, so that the page's style decides their colours in light and in dark.
 
-Numbers alone go into them, so nothing needs escaping.
+Numbers go into them, and names that are escaped.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from edge_sdk.tensors import FloatArray
 
 _WIDTH, _HEIGHT, _MARGIN = 240, 110, 6
 _BAR = 6
+_PLOT_WIDTH, _PLOT_HEIGHT = 420, 200
+_LETTER, _NAME = 11, 95  # a name's height, and how far it may reach
 
 
 def curves(rows: FloatArray) -> Markup:
@@ -38,6 +41,41 @@ def scatter(across: FloatArray, up: FloatArray) -> Markup:
     return _picture(f'{diagonal}<path d="{"".join(points)}"/>', height=_WIDTH)
 
 
+def points(across: FloatArray, up: FloatArray) -> Markup:
+    """Return a picture of points, each of shape (points,), at one scale for both axes, and the line of equals."""
+    low = min(float(across.min()), float(up.min()))
+    spread = (max(float(across.max()), float(up.max())) - low) or 1.0
+    return scatter((across - low) / spread, (up - low) / spread)
+
+
+def reliability(confidence: Sequence[float], right: Sequence[float]) -> Markup:
+    """Return a picture of the share that is right (up) for each confidence (across), 0 to 1."""
+    side = _WIDTH - 2 * _MARGIN
+    marks = (f"{_MARGIN + x * side:.1f},{_MARGIN + (1 - y) * side:.1f}" for x, y in zip(confidence, right, strict=True))
+    diagonal = f'<line x1="{_MARGIN}" y1="{_MARGIN + side}" x2="{_MARGIN + side}" y2="{_MARGIN}"/>'
+    return _picture(f'{diagonal}<polyline class="c0" points="{" ".join(marks)}"/>', height=_WIDTH)
+
+
+def trade_off(names: Sequence[str], across: Sequence[float], up: Sequence[float], *, chosen: str) -> Markup:
+    """Return a picture of named points, ``across`` on a logarithmic scale, the chosen one marked."""
+    xs = [math.log(value) for value in across]
+    left, lowest = min(xs), min(up)
+    width, height = (max(xs) - left) or 1.0, (max(up) - lowest) or 1.0
+    marks: list[str] = []
+    taken: list[tuple[float, float]] = []
+    for name, x, y in zip(names, xs, up, strict=True):
+        at = _MARGIN + 4 + (x - left) / width * (_PLOT_WIDTH - 2 * _MARGIN - 90)
+        level = _PLOT_HEIGHT - _MARGIN - 8 - (y - lowest) / height * (_PLOT_HEIGHT - 2 * _MARGIN - 20)
+        text = level
+        while any(abs(text - other) < _LETTER and abs(at - where) < _NAME for where, other in taken):
+            text -= _LETTER
+        taken.append((at, text))
+        kind = "chosen" if name == chosen else "tried"
+        marks.append(f'<circle class="{kind}" cx="{at:.1f}" cy="{level:.1f}" r="4"/>')
+        marks.append(f'<text class="{kind}" x="{at + 7:.1f}" y="{text + 4:.1f}">{escape(name)}</text>')
+    return _picture("".join(marks), height=_PLOT_HEIGHT, width=_PLOT_WIDTH)
+
+
 def ranges(rows: Sequence[tuple[float, float, float]]) -> Markup:
     """Return a picture of ranges (low, middle, high), one below the other at one scale, the middle marked."""
     lowest, highest = min(low for low, _, _ in rows), max(high for _, _, high in rows)
@@ -53,5 +91,5 @@ def ranges(rows: Sequence[tuple[float, float, float]]) -> Markup:
     return _picture("".join(bars), height=2 + len(rows) * (_BAR + 2))
 
 
-def _picture(content: str, *, height: int) -> Markup:
-    return Markup(f'<svg viewBox="0 0 {_WIDTH} {height}" aria-hidden="true">{content}</svg>')  # noqa: S704
+def _picture(content: str, *, height: int, width: int = _WIDTH) -> Markup:
+    return Markup(f'<svg viewBox="0 0 {width} {height}" aria-hidden="true">{content}</svg>')  # noqa: S704

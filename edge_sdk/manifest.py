@@ -11,7 +11,7 @@ from edge_sdk.contracts import InputContract, OutputContract
 from edge_sdk.errors import IncompatibleBundle, ManifestError
 from edge_sdk.tensors import TensorSpec
 
-SCHEMA_MAJOR, SCHEMA_MINOR = 1, 0
+SCHEMA_MAJOR, SCHEMA_MINOR = 1, 1
 _SEMANTIC_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -55,17 +55,94 @@ class ClassFigures(msgspec.Struct, frozen=True, kw_only=True):
     ppv_compiled: float
 
 
+class QuantityFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How one estimated quantity fared on the evaluation windows.
+
+    Errors are estimate minus truth, in the quantity's unit.
+
+    Attributes:
+        name: The quantity.
+        unit: Its UCUM unit.
+        windows: Real windows used.
+        mean_error_float: Mean of the errors, float model.
+        mean_error_compiled: Likewise, compiled model.
+        mean_absolute_error_float: Mean of their sizes, float model.
+        mean_absolute_error_compiled: Likewise, compiled model.
+        error_deviation_float: Standard deviation of the errors, float model.
+        error_deviation_compiled: Likewise, compiled model.
+        r_squared_float: Fraction of the truth's variance that is explained, float model.
+        r_squared_compiled: Likewise, compiled model.
+        max_difference: Largest difference between the two models.
+    """
+
+    name: str
+    unit: str
+    windows: int
+    mean_error_float: float
+    mean_error_compiled: float
+    mean_absolute_error_float: float
+    mean_absolute_error_compiled: float
+    error_deviation_float: float
+    error_deviation_compiled: float
+    r_squared_float: float
+    r_squared_compiled: float
+    max_difference: float
+
+
+class GroupFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How the windows of one group of people fared.
+
+    Attributes:
+        attribute: What tells the groups apart, e.g. ``sex``.
+        value: Which group.
+        windows: Windows of that group.
+        agreement: Fraction of them on which both models decide alike.
+        lost_points: Largest loss among the figures with enough windows to judge, in percentage points.
+        lost_windows: How many windows that is, about; one may always change.
+        lost: Which figure that is; empty when none had enough.
+    """
+
+    attribute: str
+    value: str
+    windows: int
+    agreement: float
+    lost_points: float
+    lost_windows: float
+    lost: str
+
+
+class LayerFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How much of one tensor's signal is left after quantization.
+
+    Attributes:
+        name: The tensor.
+        operator: What computes it.
+        sqnr_db: Signal-to-quantization-noise ratio on real windows, decibels.
+    """
+
+    name: str
+    operator: str
+    sqnr_db: float
+
+
 class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     """What was measured when the compiled model was held against the float one.
 
     Attributes:
         windows: Number of real windows used.
-        agreement: Fraction of windows on which both decide alike.
-        accuracy_float: Fraction correct, float model; NaN-free: -1 when no labels were given.
+        agreement: Fraction of windows on which both decide alike; for quantities, on which no estimate moved by more
+            than a twentieth of the spread of the float model's estimates.
+        accuracy_float: Fraction correct, float model; -1 when it estimates quantities or no labels were given.
         accuracy_compiled: Likewise, compiled model.
         max_probability_error: Largest difference of one probability.
         budget_points: Loss that was allowed, in percentage points.
-        classes: Per class, when labels were given.
+        classes: Per class, of a classifier.
+        quantities: Per quantity, of a regression.
+        groups: Per group of people, when the windows tell them.
+        layers: The tensors that lost most, worst first.
+        parity_error: Largest difference between the source framework's outputs and the float form's, before compiling.
+        calibration_error_float: Expected calibration error of the probabilities, float model; -1 for quantities.
+        calibration_error_compiled: Likewise, compiled model.
     """
 
     windows: int
@@ -75,6 +152,12 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     max_probability_error: float
     budget_points: float
     classes: tuple[ClassFigures, ...] = ()
+    quantities: tuple[QuantityFigures, ...] = ()
+    groups: tuple[GroupFigures, ...] = ()
+    layers: tuple[LayerFigures, ...] = ()
+    parity_error: float = 0.0
+    calibration_error_float: float = -1.0
+    calibration_error_compiled: float = -1.0
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,7 +204,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         made_for = ", ".join(sorted({slug for artifact in self.artifacts for slug in artifact.targets}))
         raise IncompatibleBundle(
             f"bundle {self.model_id} {self.model_version} is for {made_for}, not for {target}",
-            remedy=f"convert the model with --target {target}",
+            remedy=f"convert the model with --profile {target}",
         )
 
 

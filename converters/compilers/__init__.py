@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from converters.compilers.arm import compile_arm
 from converters.compilers.base import Compiler
+from converters.models import Form
 from edge_sdk.errors import ConversionError
 from edge_sdk.profiles import HardwareProfile
 
 COMPILERS: dict[str, Compiler] = {"litert": compile_arm}
 
 
-def compiler_for(profile: HardwareProfile) -> Compiler:
+def compiler_for(profile: HardwareProfile, *, edgetpu_compiler: Path | None = None) -> Compiler:  # noqa: ARG001
     """Return the compiler for a board.
+
+    Args:
+        profile: The board.
+        edgetpu_compiler: Where Google's compiler is, for a board that needs it; ``None`` to look on PATH.
 
     Raises:
         ConversionError: This version has none for its backend.
@@ -23,3 +30,8 @@ def compiler_for(profile: HardwareProfile) -> Compiler:
             remedy="choose a board that runs litert; 'edge-convert targets' lists them",
         )
     return COMPILERS[backend]
+
+
+def form_for(profile: HardwareProfile) -> Form:
+    """Return the form of a model that a board's compiler takes."""
+    return "onnx" if profile.runtime.backend == "tensorrt" else "litert"

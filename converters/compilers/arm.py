@@ -33,6 +33,7 @@ def compile_arm(model: OptimizedModel, profile: HardwareProfile) -> CompiledMode
         artifact=artifact,
         data=model.data,
         predict=loaded.predict,
+        reference=model.reference,
         host_flatbuffer=model.data,
         remarks=model.remarks,
     )

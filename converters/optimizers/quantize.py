@@ -34,30 +34,34 @@ def quantize_model(model: FloatModel, recipe: Recipe, calibration: WindowSet | N
     """
     if recipe.needs_calibration:
         return _integer(model, recipe, calibration)
-    if recipe.weights == "float32":
-        return OptimizedModel(source=model, recipe=recipe, form="litert", data=model.flatbuffer)
-    return OptimizedModel(source=model, recipe=recipe, form="litert", data=_weights_only(model.flatbuffer, recipe))
+    data = model.flatbuffer if recipe.weights == "float32" else _weights_only(model.flatbuffer, recipe)
+    return OptimizedModel(source=model, recipe=recipe, form="litert", data=data, reference=model.flatbuffer)
 
 
 def _integer(model: FloatModel, recipe: Recipe, calibration: WindowSet | None) -> OptimizedModel:
     if calibration is None:
         raise ConversionError(f"recipe '{recipe.name}' needs calibration windows", remedy="give --calibration")
-    flatbuffer, remarks = without_loops(model, recipe)
+    reference, remarks = without_loops(model, recipe)
     if recipe.activations == "int16":
-        return OptimizedModel(
-            source=model, recipe=recipe, form="litert", data=_in_int16(flatbuffer, calibration, recipe), remarks=remarks
-        )
-    calibrated = _calibrated(flatbuffer, calibration, recipe)
+        data = _in_int16(reference, calibration, recipe)
+    else:
+        data, kept = _in_int8_but(reference, calibration, recipe)
+        remarks += tuple(f"kept in float32: {name}" for name in kept)
+    return OptimizedModel(source=model, recipe=recipe, form="litert", data=data, reference=reference, remarks=remarks)
+
+
+def _in_int8_but(reference: bytes, calibration: WindowSet, recipe: Recipe) -> tuple[bytes, tuple[str, ...]]:
+    """Return the int8 model, and the layers in it that stayed float as the recipe asks."""
+    calibrated = _calibrated(reference, calibration, recipe)
 
     def quantize(kept_float: Sequence[str]) -> bytes:
         return _in_int8(calibrated, recipe, kept_float)
 
-    kept: tuple[str, ...] = ()
-    if recipe.float_layers:
-        kept = _named(flatbuffer, recipe.float_layers)
-        kept += costliest_layers(flatbuffer, quantize, calibration, kept=kept, at_most=recipe.float_layers.at_most)
-        remarks += tuple(f"kept in float32: {name}" for name in kept)
-    return OptimizedModel(source=model, recipe=recipe, form="litert", data=quantize(kept), remarks=remarks)
+    if not recipe.float_layers:
+        return quantize(()), ()
+    kept = _named(reference, recipe.float_layers)
+    kept += costliest_layers(reference, quantize, calibration, kept=kept, at_most=recipe.float_layers.at_most)
+    return quantize(kept), kept
 
 
 def without_loops(model: FloatModel, recipe: Recipe) -> tuple[bytes, tuple[str, ...]]:

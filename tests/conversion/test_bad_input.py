@@ -148,7 +148,18 @@ def test_pickled_arrays(workbench: Workbench) -> None:
 
 
 def test_a_budget_that_is_not_kept(workbench: Workbench) -> None:
-    assert_refused(workbench.with_(budget_points=-1.0), "class", "the budget is -1.0")
+    faint = {name: values / 50 for name, values in windows(200, seed=1).items() if name != "labels"}
+    calibration = workbench.folder / "faint.npz"
+    np.savez(calibration, **faint)
+
+    assert_refused(workbench.with_(calibration=calibration, budget_points=0.5), "of class", "the budget is 0.5")
+
+
+def test_a_budget_below_nothing(workbench: Workbench) -> None:
+    done = workbench.with_(budget_points=-1.0).run()
+
+    assert done.returncode == 2
+    assert "--budget-points" in done.stderr
 
 
 def test_a_key_that_is_no_key(workbench: Workbench) -> None:

@@ -52,9 +52,11 @@ def test_the_report_shows_what_the_bundle_says(converted: Convert, materials: Pa
         assert words in html
     for name in bundle.manifest.input.features:
         assert f"<code>{name}</code>" in html
-    # The windows that moved most, windows of each class, each class's probabilities, each feature.
+    # The windows that moved most, windows of each class, each class's probabilities, how honest both models' are, each
+    # feature.
     classes = len(bundle.manifest.output.labels)
-    assert html.count("<svg") == 6 + classes + classes + len(bundle.manifest.input.features)
+    assert html.count("<svg") == 6 + classes + classes + 2 + len(bundle.manifest.input.features)
+    assert html.count(" dB") == len(bundle.manifest.verification.layers) > 0
 
 
 def test_the_report_needs_nothing_but_itself(converted: Convert) -> None:

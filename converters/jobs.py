@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from edge_sdk.contracts import ModelContract
 from edge_sdk.manifest import Manifest
 
 AUTO = "auto"
@@ -21,7 +22,7 @@ class Job:
 
     Attributes:
         model: What was trained.
-        contract: What it reads and means, TOML.
+        contract: What it reads and means: the contract, or its TOML file.
         profiles: Boards; one bundle is made for each.
         recipe: A recipe's name, the path of one, or ``auto``: the fastest that keeps the budget.
         evaluation: Held-out windows with their truth: a file, a folder of records, or ``module:function``.
@@ -36,7 +37,7 @@ class Job:
     """
 
     model: Path
-    contract: Path
+    contract: Path | ModelContract
     profiles: tuple[str, ...]
     recipe: str
     evaluation: str

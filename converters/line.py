@@ -43,7 +43,7 @@ def run_line(job: Job, folder: Path, progress: Progress) -> Conversion:
         EdgeError: Whatever was wrong.
     """
     progress("check what is asked", 0.0)
-    contract = load_toml(job.contract, ModelContract, what="model contract")
+    contract = _contract(job)
     check_features(contract.input)  # refuses what no device could give the model
     recipe = None if job.recipe == AUTO else load_recipe(job.recipe)
     importer, key, places = importer_for(job.model), load_private_key(job.key), _places(job, contract)
@@ -90,6 +90,12 @@ def run_line(job: Job, folder: Path, progress: Progress) -> Conversion:
             )
         )
     return Conversion(bundles=tuple(bundles), trials=tuple(trials), remarks=(*source.remarks, *windows.remarks))
+
+
+def _contract(job: Job) -> ModelContract:
+    if isinstance(job.contract, ModelContract):
+        return job.contract
+    return load_toml(job.contract, ModelContract, what="model contract")
 
 
 def _make(

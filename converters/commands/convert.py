@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from converters.jobs import AUTO, Conversion, Job, Progress, SealedBundle, Trial, as_figures
+from converters.jobs import AUTO, Conversion, Job, Progress, Trial, as_figures
 from converters.pipeline import convert
 from edge_sdk.files import write_atomic
-from edge_sdk.manifest import VerificationReport
+from edge_sdk.manifest import Manifest, VerificationReport
 
 _PATH = click.Path(path_type=Path)
 
@@ -72,8 +72,9 @@ def show(conversion: Conversion) -> None:
         trials = [trial for trial in conversion.trials if trial.profile == sealed.profile]
         if trials:
             console.print(_trials_table(trials))
-        console.print(_figures_table(sealed))
-        click.echo(_verdict(sealed.manifest.verification))
+        size = f"{sealed.model_bytes / 1024:.1f} KiB model, {sealed.manifest.verification.windows} windows"
+        console.print(figures_table(sealed.manifest, title=f"{sealed.path}  {sealed.manifest.recipe}, {size}"))
+        click.echo(verdict(sealed.manifest.verification))
     for remark in conversion.remarks:
         click.echo(f"note: {remark}")
 
@@ -102,12 +103,12 @@ def _trials_table(trials: Sequence[Trial]) -> Any:
     return table
 
 
-def _figures_table(sealed: SealedBundle) -> Any:
+def figures_table(manifest: Manifest, *, title: str) -> Any:
+    """Return a table of every class or quantity, float against compiled."""
     from rich.table import Table  # noqa: PLC0415
 
-    report = sealed.manifest.verification
-    size = f"{sealed.model_bytes / 1024:.1f} KiB model, {report.windows} windows"
-    table = Table(title=f"{sealed.path}  {sealed.manifest.recipe}, {size}")
+    report = manifest.verification
+    table = Table(title=title)
     names = ("class", "windows", "Se float", "Se compiled", "+P float", "+P compiled")
     if report.quantities:
         names = ("quantity", "windows", "MAE float", "MAE compiled", "R² float", "R² compiled")
@@ -133,7 +134,8 @@ def _figures_table(sealed: SealedBundle) -> Any:
     return table
 
 
-def _verdict(report: VerificationReport) -> str:
+def verdict(report: VerificationReport) -> str:
+    """Return in a line how the compiled model compares with the float one."""
     what = "decisions agree with" if report.classes else "estimates are as good as those of"
     groups = f"; the budget also holds in each of {len(report.groups)} groups" if report.groups else ""
     return f"{report.agreement:.2%} of {what} the float model{groups}"

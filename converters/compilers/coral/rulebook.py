@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from converters.compilers.coral import rules
@@ -24,7 +24,8 @@ NOT_CONSTANT = "Filter, bias, or other param is not constant at compile-time"
 NOT_STATIC = (
     "Attempting to use a delegate that only supports static-sized tensors with a graph that has dynamic-sized tensors"
 )
-STRANDED_ADVICE = "nothing here: remove what keeps the operator before it off the Edge TPU"
+STRANDED_ADVICE = "help the operator before it onto the Edge TPU"
+_REPLACE = "replace it with operators that are supported, or move it to the model's end or out of it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,7 @@ GENERAL: tuple[Rule, ...] = (
     Rule(
         holds=is_supported,
         status=UNSUPPORTED,
-        advice="replace it with operators that are supported, or move it to the model's end or out of it",
+        advice=_REPLACE,
     ),
     Rule(
         holds=rules.with_one_scale_each,
@@ -183,5 +184,6 @@ def broken_rule(operator: Operator) -> Rule | None:
     """Return the first rule that keeps an operator off the Edge TPU, ``None`` if it keeps them all."""
     for rule in (*GENERAL, *SPECIFIC.get(operator.name, ())):
         if not rule.holds(operator):
-            return rule
+            # Other data types would not help an operator that is not supported in any.
+            return replace(rule, advice=_REPLACE) if rule.status == DATA_TYPE and not is_supported(operator) else rule
     return None

@@ -44,9 +44,13 @@ def forecast_table(expected: Forecast) -> Table:
     table = Table("operators", "kind", "runs on", "because", "advice")
     for first, last in _runs(expected):
         where = f"{first.index}" if first == last else f"{first.index}-{last.index}"
-        because = first.reason if first.mapped or not first.rule else f"{first.reason}. The rule: {first.rule}"
-        table.add_row(where, first.name, "Edge TPU" if first.mapped else "CPU", because, first.advice)
+        place, because = ("Edge TPU", "") if first.mapped else ("CPU", f"{first.reason}. {_kept(first)}".strip())
+        table.add_row(where, first.name, place, because, first.advice)
     return table
+
+
+def _kept(operator: OperatorForecast) -> str:
+    return f"To be kept: {operator.rule}" if operator.rule else ""
 
 
 def summary(expected: Forecast, *, memory_bytes: int) -> list[str]:

@@ -11,16 +11,19 @@ import time
 from pathlib import Path
 
 import click
+import msgspec
 
+from device_agents.asking import ask, in_words
 from device_agents.broker import Broker
 from device_agents.config import load_config
+from device_agents.facts import parse_facts, read_facts, unique_facts
 from device_agents.gateway import Gateway, load_model, open_gateway, open_recording
 from device_agents.model_store import ready_model
 from device_agents.state_dir import StateDir
 from edge_sdk import __version__
 from edge_sdk.commands import EdgeCommand
 from edge_sdk.errors import Unavailable
-from edge_sdk.files import write_atomic
+from edge_sdk.files import read_bytes, write_atomic
 
 _PATH = click.Path(path_type=Path)
 
@@ -76,6 +79,34 @@ def selftest(bundle: Path, trust: tuple[Path, ...], hardware: str) -> None:
     """Verify a bundle and run its signed self-test on this machine."""
     model = ready_model(bundle, trusted_keys=trust, hardware=hardware)
     click.echo(f"passed: {model.self_test_cases} cases of {model.ref.id} {model.ref.version} on {model.ref.runtime}")
+
+
+@main.command("ask")
+@click.argument("bundle", type=_PATH)
+@click.argument("words", metavar="[NAME=VALUE]...", nargs=-1)
+@click.option("--trust", type=_PATH, required=True, multiple=True, help="signing.pub of a maker you trust.")
+@click.option("--hardware", required=True, help="Slug of this board's hardware profile.")
+@click.option("--facts", "facts_path", type=_PATH, help="More of them, a JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answers as JSON.")
+def ask_command(
+    bundle: Path,
+    words: tuple[str, ...],
+    trust: tuple[Path, ...],
+    hardware: str,
+    facts_path: Path | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Ask the model in BUNDLE about one person, e.g. age=54 sex=1."""
+    told = read_facts(read_bytes(facts_path, what="file of facts"), origin=str(facts_path)) if facts_path else {}
+    facts = unique_facts((*told.items(), *parse_facts(words).items()))
+    model = ready_model(bundle, trusted_keys=trust, hardware=hardware)
+    answers = ask(model, facts)
+    if as_json:
+        click.echo(msgspec.json.encode({"model": model.ref, "answers": answers}))
+        return
+    for answer in answers:
+        click.echo(in_words(answer))
 
 
 def _stop_on_signals(gateway: Gateway) -> None:

@@ -44,7 +44,11 @@ class Inference:
         self._times_ns.append(time.perf_counter_ns() - before_ns)
         if len(self._times_ns) > _KEPT_TIMES:
             del self._times_ns[: _KEPT_TIMES // 2]
-        return answer(output.reshape(-1), self._answers) if np.isfinite(output).all() else None
+        if not np.isfinite(output).all():
+            return None
+        with np.errstate(over="ignore"):
+            meant = answer(output.reshape(-1), self._answers)
+        return meant if np.isfinite(meant).all() else None
 
     def time_us(self, percentile: float) -> float:
         """Return a percentile of the latest times in the runtime, microseconds; 0 before the first window."""

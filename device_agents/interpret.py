@@ -148,8 +148,11 @@ class Interpreter:
         """Say that the model failed. FHIR has a word for a result that is NaN."""
         self.rejected["no answer"] += 1
         self._run.unknown()
-        code, reason = self._answers.code, "not-a-number"
-        return [self._observation(code, window.anchor_index, None, by_model=True, absent_reason=reason)]
+        own = [quantity.code or self._answers.code for quantity in self._answers.quantities]
+        return [
+            self._observation(code, window.anchor_index, None, by_model=True, absent_reason="not-a-number")
+            for code in own or [self._answers.code]
+        ]
 
     def _rate(self, window: Window, quality: float) -> list[Observation]:
         index = window.anchor_index

@@ -12,7 +12,7 @@ from device_agents.inference import Inference
 from device_agents.interpret import Interpreter
 from device_agents.strips import AFTER_S, BEFORE_S
 from edge_sdk import codes
-from edge_sdk.contracts import FixedWindows, InputContract, ModelInput
+from edge_sdk.contracts import FixedWindows, InputContract, ModelInput, OutputContract, OutputQuantity
 from edge_sdk.observation import Classification, ClockQuality, Observation, Priority, Quantity, SampledData
 from edge_sdk.signals import SampleBlock
 from edge_sdk.tensors import FloatArray
@@ -26,16 +26,31 @@ RATE_HZ = 360
 START_NS = 10**18
 LOOKS_EVERY_S = 5
 NAMES = [label.name for label in LABELS]
+BREATHS = codes.Code(codes.LOCAL, "breathing-estimate", "Breathing rate, estimated")
+OXYGEN = codes.Code(codes.LOCAL, "oxygen-estimate", "Oxygen uptake, estimated")
+ESTIMATES = OutputContract(
+    name="answer",
+    code=BREATHS,
+    quantities=(
+        OutputQuantity(name="breaths", display="Breathing rate", unit="/min", factor=10.0, offset=5.0),
+        OutputQuantity(name="oxygen", display="Oxygen uptake", unit="mL/min", code=OXYGEN),
+    ),
+)
+TEN_SECONDS = InputContract(
+    signal=READS.signal,
+    windows=FixedWindows(length_s=10, hop_s=10),
+    inputs=(ModelInput(name="waveform", takes="waveform", shape=(10 * RATE_HZ, 1)),),
+)
 
 
 def sure_of(name: str) -> list[float]:
     return [9.0 if label == name else 0.0 for label in NAMES]
 
 
-def interpreter(*answers: list[float], reads: InputContract = READS) -> Interpreter:
+def interpreter(*answers: list[float], reads: InputContract = READS, means: OutputContract = ANSWERS) -> Interpreter:
     return Interpreter(
-        Inference(ToldAnswers(*answers), reads=reads, answers=ANSWERS),
-        answers=ANSWERS,
+        Inference(ToldAnswers(*answers), reads=reads, answers=means),
+        answers=means,
         model=MODEL,
         signal=READS.signal,
         windows=reads.windows,
@@ -176,6 +191,40 @@ def test_a_bad_start_spoils_the_longest_of_windows(minute: FloatArray) -> None:
     found = findings(interpreter(sure_of("N"), reads=reads), spoiled, reads=reads)
 
     assert [round(second(item), 2) for item in of(found, codes.BEAT_CLASS)] == [50, 60]
+
+
+def test_every_window_gives_each_quantity_in_its_unit_under_its_code(minute: FloatArray) -> None:
+    made = interpreter([1.0, 250.0], [1.5, 300.0], reads=TEN_SECONDS, means=ESTIMATES)
+
+    found = findings(made, minute, reads=TEN_SECONDS)
+
+    assert [item.value for item in of(found, BREATHS)] == [Quantity(15.0, "/min")] + [Quantity(20.0, "/min")] * 5
+    assert [item.value for item in of(found, OXYGEN)][:2] == [Quantity(250.0, "mL/min"), Quantity(300.0, "mL/min")]
+    assert {item.model for item in of(found, BREATHS) + of(found, OXYGEN)} == {MODEL}
+    assert [round(second(item)) for item in of(found, OXYGEN)] == [10, 20, 30, 40, 50, 60]
+    assert made.decisions["estimate"] == len(of(found, OXYGEN))
+
+
+@pytest.mark.parametrize("number", [math.nan, 3e38], ids=["nan", "beyond float32 in its unit"])
+def test_a_quantity_that_is_no_number_is_an_absent_value_under_every_code(number: float, minute: FloatArray) -> None:
+    made = interpreter([number, 250.0], reads=TEN_SECONDS, means=ESTIMATES)
+
+    found = findings(made, minute, reads=TEN_SECONDS)
+
+    for code in (BREATHS, OXYGEN):
+        assert {(item.value, item.absent_reason) for item in of(found, code)} == {(None, "not-a-number")}
+    assert made.rejected["no answer"] == len(of(found, OXYGEN)) == 6
+    assert not made.decisions
+
+
+def test_a_bad_window_is_not_estimated(minute: FloatArray) -> None:
+    spoiled = minute.copy()
+    spoiled[20 * RATE_HZ : 30 * RATE_HZ] = 0.3
+
+    found = findings(interpreter([1.0, 250.0], reads=TEN_SECONDS, means=ESTIMATES), spoiled, reads=TEN_SECONDS)
+
+    assert [round(second(item)) for item in of(found, BREATHS)] == [10, 20, 40, 50, 60]
+    assert of(found, codes.SIGNAL_QUALITY)
 
 
 @pytest.mark.parametrize("block", [1, 7, 360, 21_600])

@@ -1,7 +1,8 @@
 """Makes the tiny models beside it, so that device tests need no TensorFlow. Run once: ``python make_models.py``.
 
 They are no good at ECG; what matters is their shape: one float and one int8 heartbeat classifier, and one with an
-operator version that tflite-runtime 2.14 does not know.
+operator version that tflite-runtime 2.14 does not know. One is for facts: its two answers are 100 plus the first and
+the third, and the second minus the third.
 """
 
 from __future__ import annotations
@@ -61,7 +62,16 @@ def wide() -> keras.Model:
     return keras.Model([features], keras.layers.Dense(LABELS, name="answer")(hidden))
 
 
+def facts() -> keras.Model:
+    features = keras.Input((3,), name="features")
+    answer = keras.layers.Dense(2, name="answer")
+    model = keras.Model([features], answer(features))
+    answer.set_weights([np.array([[1, 0], [0, 1], [1, -1]], np.float32), np.array([100, 0], np.float32)])
+    return model
+
+
 if __name__ == "__main__":
     (HERE / "beats_float.tflite").write_bytes(convert(network()))
     (HERE / "beats_int8.tflite").write_bytes(convert(network(), int8=True))
     (HERE / "newer_operator.tflite").write_bytes(convert(wide(), dynamic=True))
+    (HERE / "facts.tflite").write_bytes(convert(facts()))

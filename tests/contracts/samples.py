@@ -1,13 +1,32 @@
 """Small real values of every contract, and Hypothesis strategies for messages."""
 
+import msgspec
 import numpy as np
 from hypothesis import strategies as st
 
 from edge_sdk import codes
 from edge_sdk.bundle import file_entries
 from edge_sdk.codes import Code
-from edge_sdk.contracts import FixedWindows, InputContract, Label, ModelInput, OutputContract, ZScore
-from edge_sdk.manifest import Artifact, Component, Manifest, Provenance, VerificationReport
+from edge_sdk.contracts import (
+    FixedWindows,
+    InputContract,
+    Label,
+    ModelInput,
+    OutputContract,
+    OutputQuantity,
+    RecordWindows,
+    ZScore,
+)
+from edge_sdk.manifest import (
+    Artifact,
+    Component,
+    GroupFigures,
+    LayerFigures,
+    Manifest,
+    Provenance,
+    QuantityFigures,
+    VerificationReport,
+)
 from edge_sdk.messages import MAX_SEQ, Ack, Entry, Status, Tombstone
 from edge_sdk.observation import (
     Classification,
@@ -76,6 +95,62 @@ def manifest(files: dict[str, bytes] | None = None) -> Manifest:
             components=(Component(name="numpy", version="2.0.0", purl="pkg:pypi/numpy@2.0.0"),),
         ),
         self_test=SELF_TEST,
+    )
+
+
+def record_manifest() -> Manifest:
+    """Return a manifest of a model that estimates a quantity from facts about a person, with every kind of figure."""
+    found = QuantityFigures(
+        name="systolic",
+        unit="mm[Hg]",
+        windows=100,
+        mean_error_float=0.25,
+        mean_error_compiled=0.5,
+        mean_absolute_error_float=12.0,
+        mean_absolute_error_compiled=12.5,
+        error_deviation_float=16.0,
+        error_deviation_compiled=16.5,
+        r_squared_float=0.25,
+        r_squared_compiled=0.2475,
+        max_difference=1.5,
+    )
+    women = GroupFigures(
+        attribute="sex",
+        value="F",
+        windows=50,
+        agreement=0.98,
+        lost_points=0.25,
+        lost_windows=50.0,
+        lost="R² of systolic",
+    )
+    return msgspec.structs.replace(
+        manifest(),
+        schema_version="1.1",
+        input=InputContract(
+            windows=RecordWindows(),
+            inputs=(
+                ModelInput(name="ecg", takes="features", shape=(2,), features=("age", "weight"), units=("a", "kg")),
+            ),
+        ),
+        output=OutputContract(
+            name="class",
+            code=Code("urn:test", "pressure", "Pressure"),
+            quantities=(
+                OutputQuantity(name="systolic", display="Systolic pressure", unit="mm[Hg]", factor=10.0, offset=120.0),
+            ),
+        ),
+        verification=VerificationReport(
+            windows=100,
+            agreement=0.99,
+            accuracy_float=-1.0,
+            accuracy_compiled=-1.0,
+            max_probability_error=0.0,
+            budget_points=0.5,
+            quantities=(found,),
+            groups=(women,),
+            layers=(LayerFigures(name="dense", operator="FULLY_CONNECTED", sqnr_db=42.5),),
+            parity_error=1e-6,
+        ),
     )
 
 

@@ -35,6 +35,19 @@ def test_the_first_bundle_opens_and_means_what_it_meant():
     assert opened.self_test.cases[0].expected.numpy().tolist() == [0.75, 0.25]
 
 
+def test_the_bundle_of_schema_1_1_opens_and_means_what_it_meant():
+    opened = open_bundle(GOLDEN / "bundle-1.1.edge", trusted=[load_public_key(GOLDEN / "golden-1.1.pub")])
+    manifest = opened.manifest
+    assert manifest.schema_version == "1.1"
+    assert manifest.input.signal is None
+    assert (manifest.input.features, manifest.input.inputs[0].units) == (("age", "weight"), ("a", "kg"))
+    (systolic,) = manifest.output.quantities
+    assert (systolic.unit, systolic.factor, systolic.offset) == ("mm[Hg]", 10.0, 120.0)
+    report = manifest.verification
+    assert (report.quantities[0].r_squared_compiled, report.groups[0].value) == (0.2475, "F")
+    assert (report.layers[0].sqnr_db, report.parity_error) == (42.5, 1e-6)
+
+
 def test_the_first_bundle_is_still_only_for_who_trusts_its_key():
     with pytest.raises(UntrustedBundle):
         open_bundle(GOLDEN / "bundle-1.0.edge", trusted=[])

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from converters.optimizers.recipe import load_recipe, recipe_names
-from converters.verification import MINIMUM_CLASS_WINDOWS
+from converters.figures import MINIMUM_WINDOWS
 from edge_sdk import bundle, codes, contracts, manifest, selftest, signals, tensors
 from tests.docs.test_tables import DOCS, keys
 
@@ -15,6 +15,9 @@ FORMAT: tuple[type[msgspec.Struct], ...] = (
     manifest.FileEntry,
     manifest.VerificationReport,
     manifest.ClassFigures,
+    manifest.QuantityFigures,
+    manifest.GroupFigures,
+    manifest.LayerFigures,
     manifest.Provenance,
     manifest.Component,
     selftest.SelfTest,
@@ -31,6 +34,7 @@ CONTRACT: dict[str, type[msgspec.Struct]] = {
     "output": contracts.OutputContract,
     "output.code": codes.Code,
     "output.labels": contracts.Label,
+    "output.quantities": contracts.OutputQuantity,
 }
 STEPS = (contracts.Scale, contracts.Standardize, contracts.ZScore, contracts.Clip)
 
@@ -71,4 +75,4 @@ def test_the_limits_are_those_of_the_code() -> None:
         f"{bundle._MAX_DIRECTORY_BYTES // 1024} KiB",
     ):
         assert figure in limits
-    assert f"fewer than {MINIMUM_CLASS_WINDOWS} evaluation windows" in (DOCS / "converting.md").read_text()
+    assert f"fewer than {MINIMUM_WINDOWS} evaluation windows" in (DOCS / "converting.md").read_text()

@@ -82,12 +82,12 @@ def compare(source: bytes, compiled: bytes, forecast: Forecast) -> Comparison:
 def _found_again(operators: Sequence[Operator], left: Sequence[Operator]) -> set[int]:
     """Return the places of the operators that the compiler left outside.
 
-    The compiler keeps the names of tensors. Where a tool behind it dropped or changed them, the kind of an operator and
-    its shapes are enough, in the order they run.
+    The compiler keeps the names of tensors; it fills in sizes that a custom operator leaves open. Where names
+    were changed afterwards, what an operator takes and gives tells it, in the order they run; at last its kind alone.
     """
     found: set[int] = set()
     missing = list(left)
-    for key in (_by_name, _by_form):
+    for key in (_by_name, _by_form, _by_source, _by_kind):
         missing = _match(operators, missing, key, found)
     if missing:
         raise ConversionError(
@@ -116,9 +116,16 @@ def _match(
 
 
 def _by_name(operator: Operator) -> Hashable:
-    return operator.name, tuple((tensor.name, tensor.shape, tensor.dtype) for tensor in operator.outputs)
+    return operator.name, tuple(tensor.name for tensor in operator.outputs)
 
 
 def _by_form(operator: Operator) -> Hashable:
-    taken = tuple((tensor.shape, tensor.dtype) for tensor in operator.inputs if tensor)
-    return operator.name, taken, tuple((tensor.shape, tensor.dtype) for tensor in operator.outputs)
+    return _by_source(operator), tuple((tensor.shape, tensor.dtype) for tensor in operator.outputs)
+
+
+def _by_source(operator: Operator) -> Hashable:
+    return operator.name, tuple((tensor.shape, tensor.dtype) for tensor in operator.inputs if tensor)
+
+
+def _by_kind(operator: Operator) -> Hashable:
+    return operator.name

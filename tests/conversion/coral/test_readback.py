@@ -63,9 +63,22 @@ def test_a_file_made_of_another_model_is_refused():
         placed(steps(COMPILED_OPERATOR, "SOFTMAX", tensors=[SMALL, SMALL, SMALL]))
 
 
-def test_an_operator_of_other_sizes_is_another_one():
+def test_an_operator_whose_open_sizes_the_compiler_filled_in_is_found():
+    tensors = [named(T(shape=()), letter) for letter in "abcd"]
+    source = steps("RELU", "TFLite_Detection_PostProcess", "Mine", tensors=tensors)
+    compiled = steps(COMPILED_OPERATOR, "Mine", tensors=[named(SMALL, letter) for letter in "acd"])
+    found = compare(source, compiled, forecast(source))
+    assert [placement.mapped for placement in found.placements] == [True, True, False]
+
+
+def test_an_operator_without_a_familiar_name_or_form_is_found_by_what_it_is():
+    compiled = steps(COMPILED_OPERATOR, "ELU", "TANH", tensors=[named(LARGE, letter) for letter in "wxyz"])
+    assert placed(compiled) == [True, False, False, True]
+
+
+def test_more_of_a_kind_than_there_were_is_refused():
     with pytest.raises(ConversionError, match="ELU"):
-        placed(steps(COMPILED_OPERATOR, "ELU", tensors=[SMALL, LARGE, LARGE]))
+        placed(steps(COMPILED_OPERATOR, "ELU", "ELU", tensors=[SMALL] * 4))
 
 
 def test_a_real_compiled_model_is_read_back():

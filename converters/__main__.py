@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from converters.commands.convert import convert_command
+from converters.commands.coral_check import coral_check_command
 from converters.commands.inspect import inspect_command
 from converters.optimizers.recipe import load_recipe, recipe_names
 from edge_sdk import __version__
@@ -48,6 +49,7 @@ def recipes() -> None:
 
 main.add_command(convert_command)
 main.add_command(inspect_command)
+main.add_command(coral_check_command)
 main.add_command(profiles, "targets")
 
 

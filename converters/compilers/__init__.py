@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from converters.compilers.arm import compile_arm
 from converters.compilers.base import Compiler
+from converters.compilers.coral.compile import compile_coral
 from converters.models import Form
 from edge_sdk.errors import ConversionError
 from edge_sdk.profiles import HardwareProfile
 
-COMPILERS: dict[str, Compiler] = {"litert": compile_arm}
+COMPILERS: dict[str, Compiler] = {"litert": compile_arm, "edgetpu": compile_coral}
 
 
-def compiler_for(profile: HardwareProfile, *, edgetpu_compiler: Path | None = None) -> Compiler:  # noqa: ARG001
+def compiler_for(profile: HardwareProfile, *, edgetpu_compiler: Path | None = None) -> Compiler:
     """Return the compiler for a board.
 
     Args:
         profile: The board.
-        edgetpu_compiler: Where Google's compiler is, for a board that needs it; ``None`` to look on PATH.
+        edgetpu_compiler: Where Google's compiler is, for a board that needs it; ``None`` to look for it.
 
     Raises:
         ConversionError: This version has none for its backend.
@@ -27,8 +29,10 @@ def compiler_for(profile: HardwareProfile, *, edgetpu_compiler: Path | None = No
     if backend not in COMPILERS:
         raise ConversionError(
             f"{profile.name} runs {backend} models, and this version has no compiler for them",
-            remedy="choose a board that runs litert; 'edge-convert targets' lists them",
+            remedy="choose a board that runs litert; 'edge-convert profiles' lists them",
         )
+    if backend == "edgetpu":
+        return partial(compile_coral, compiler=edgetpu_compiler)
     return COMPILERS[backend]
 
 

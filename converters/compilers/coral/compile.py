@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 from converters.compilers.coral.compiler import find_compiler, run_compiler
@@ -27,12 +28,17 @@ class _Interface(NamedTuple):
     output: TensorSpec
 
 
-def compile_coral(model: OptimizedModel, profile: HardwareProfile) -> CompiledModel:
+def compile_coral(model: OptimizedModel, profile: HardwareProfile, *, compiler: Path | None = None) -> CompiledModel:
     """Compile an integer model for the Edge TPU of a board.
 
     What it answers is computed on this workstation by the model that went into the compiler, since the one that comes
     out runs on an Edge TPU alone. Both compute in the same 8-bit integers, up to how single steps are rounded; the
     signed self-test holds the device to it.
+
+    Args:
+        model: A fully integer LiteRT model.
+        profile: A board with an Edge TPU.
+        compiler: Google's compiler, if `find_compiler` would not find it.
 
     Raises:
         ConversionError: The model is not fully integer, the compiler refuses it, or nothing of it runs on the Edge TPU.
@@ -47,7 +53,7 @@ def compile_coral(model: OptimizedModel, profile: HardwareProfile) -> CompiledMo
     _require_integers(graph)
     expected = forecast(model.data)
     _require_a_willing_compiler(expected)
-    compilation = run_compiler(model.data, find_compiler())
+    compilation = run_compiler(model.data, find_compiler(compiler))
     found = compare(model.data, compilation.flatbuffer, expected)
     if not found.mapped:
         raise ConversionError("nothing of this model runs on the Edge TPU", remedy=_first_advice(expected))

@@ -40,7 +40,8 @@ _CHANNELS_TOGETHER = 4
 # The rest is not documented: limits that lie between what was reported to google-coral/edgetpu as mapped and as not.
 # 64 x 128 values averaged are mapped, 256 x 128 are not (https://github.com/google-coral/edgetpu/issues/461).
 MEAN_VALUES = 16_384
-# 80 x 80 x 128 are mapped, 1024 x 1024 x 3 and 512 x 512 x 32 are not (issues 31 and 597 there).
+# 128 x 128 x 128 are mapped, 256 x 256 x 64, 1024 x 1024 x 3 and 512 x 512 x 32 are not (issues 31 and 597 there;
+# https://github.com/mistake0316/Google-Coral-Style-Transfer).
 RESIZED_BYTES = 2 << 20
 # 1600 x 3 x 85 values are mapped, 2304 x 3 x 85 are not (issue 512 there).
 RESHAPED_BYTES = 512 << 10

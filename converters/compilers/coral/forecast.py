@@ -41,7 +41,7 @@ class OperatorForecast:
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """What makes the compiler refuse a model as a whole."""
+    """Why a model cannot be compiled as a whole: the compiler refuses it, or would compute something else."""
 
     operator: str
     reason: str
@@ -54,7 +54,7 @@ class Forecast:
 
     Attributes:
         operators: Of every graph, the main one's first, in the order they run.
-        refusals: What it will stop at; then nothing is compiled.
+        refusals: What keeps the whole model from being compiled.
         cautions: What may go wrong, in words.
     """
 
@@ -116,7 +116,7 @@ def parameters(expected: Forecast, *, memory_bytes: int) -> str:
 
 def size(size_bytes: int) -> str:
     """Return a size in words."""
-    return f"{size_bytes / _MEGABYTE:.3g} MB"
+    return f"{size_bytes / 1e6:.3g} MB" if size_bytes >= _MEGABYTE else f"{size_bytes / 1e3:.3g} kB"
 
 
 def _first_region(graph: Graph, broken: list[Rule | None]) -> set[int]:

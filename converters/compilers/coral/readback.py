@@ -87,7 +87,7 @@ def _found_again(operators: Sequence[Operator], left: Sequence[Operator]) -> set
     """
     found: set[int] = set()
     missing = list(left)
-    for key in (_by_name, _by_form, _by_source, _by_kind):
+    for key in (_by_name_and_form, _by_name, _by_form, _by_source, _by_kind):
         missing = _match(operators, missing, key, found)
     if missing:
         raise ConversionError(
@@ -113,6 +113,10 @@ def _match(
         else:
             missing.append(operator)
     return missing
+
+
+def _by_name_and_form(operator: Operator) -> Hashable:
+    return _by_name(operator), _by_form(operator)
 
 
 def _by_name(operator: Operator) -> Hashable:

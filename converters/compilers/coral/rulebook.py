@@ -37,7 +37,8 @@ class Rule:
         status: What the compiler says of an operator that breaks it.
         advice: What to change.
         source: Whether the vendor documents it, or it was learnt from what the compiler does.
-        stops_the_compiler: Whether a model that breaks it is refused as a whole.
+        stops_the_compiler: Whether a model that breaks it cannot be compiled: the compiler refuses the whole of it, or
+            would compute something else.
     """
 
     holds: Callable[[Operator], bool]
@@ -144,7 +145,13 @@ SPECIFIC: dict[str, tuple[Rule, ...]] = {
     "DEPTHWISE_CONV_2D": (_DILATED,),
     "FULLY_CONNECTED": (
         _limit(rules.with_default_weights, "convert again without shuffled weights"),
-        _limit(rules.with_one_weight_scale, "use the recipe int8-compatible", "observed"),
+        Rule(
+            holds=rules.with_one_weight_scale,
+            status=VERSION,
+            advice="use the recipe int8-compatible",
+            source="observed",
+            stops_the_compiler=True,
+        ),
     ),
     "LOGISTIC": (_ROWS,),
     "MAX_POOL_2D": (_UNFUSED,),

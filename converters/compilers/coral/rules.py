@@ -115,7 +115,7 @@ def with_default_weights(operator: Operator) -> bool:
 
 
 def with_one_weight_scale(operator: Operator) -> bool:
-    """Its weights have one scale, not one for each output."""
+    """Its weights have one scale, not one for each output, which is newer than the compiler."""
     weights = operator.input(1)
     return weights is None or weights.scales <= 1
 

@@ -54,13 +54,15 @@ def _kept(operator: OperatorForecast) -> str:
 
 
 def summary(expected: Forecast, *, memory_bytes: int) -> list[str]:
-    """Return the totals, what the compiler will stop at, and what may go wrong, a line each."""
+    """Return the totals, what keeps it from being compiled, and what may go wrong, a line each."""
     count = len(expected.operators)
     lines = [
         f"{expected.mapped} of {count} operators run on the Edge TPU, {count - expected.mapped} on the CPU.",
         f"Parameters: {parameters(expected, memory_bytes=memory_bytes)}.",
     ]
-    lines += [f"The compiler stops at {stop.operator}: {stop.reason}: {stop.advice}." for stop in expected.refusals]
+    lines += [
+        f"Not to be compiled because of {stop.operator}: {stop.reason}: {stop.advice}." for stop in expected.refusals
+    ]
     return [*lines, *(f"Note: {caution}." for caution in expected.cautions)]
 
 

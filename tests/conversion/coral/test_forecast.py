@@ -84,8 +84,9 @@ def test_a_model_of_nothing_but_unsupported_operators_is_on_the_cpu():
     assert mapped(chain(BROKEN, BROKEN)) == [False, False]
 
 
-def test_a_version_that_the_compiler_does_not_know_makes_it_refuse_the_model():
-    flatbuffer = one("FULLY_CONNECTED", T(), weights(8, 8), constant([0] * 8), version=12)
+@pytest.mark.parametrize(("scales", "version"), [(1, 12), (8, 5)])
+def test_a_dense_layer_newer_than_the_compiler_keeps_the_model_from_being_compiled(scales: int, version: int):
+    flatbuffer = one("FULLY_CONNECTED", T(), weights(8, 8, scales=scales), constant([0] * 8), version=version)
     (refusal,) = forecast(flatbuffer).refusals
     assert refusal.reason == rulebook.VERSION
     assert "int8-compatible" in refusal.advice
@@ -129,9 +130,9 @@ def test_the_console_says_why_and_what_to_change(tmp_path: Path, capsys: pytest.
     assert all(phrase.split()[0] in words for phrase in (rulebook.UNSUPPORTED, rulebook.SECOND_SUBGRAPH))
 
 
-def test_the_summary_names_what_the_compiler_stops_at():
+def test_the_summary_names_what_cannot_be_compiled():
     lines = summary(forecast(one("GELU", T())), memory_bytes=8_000_000)
-    assert any("stops at 0 GELU" in line for line in lines)
+    assert any("because of 0 GELU" in line for line in lines)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):

@@ -122,7 +122,7 @@ BROKEN = {
     ),
     "a dense layer with scales for each output": (
         one("FULLY_CONNECTED", T(), weights(8, 8, scales=8), BIAS, outputs=POOLED),
-        rulebook.LIMITATION,
+        rulebook.VERSION,
     ),
     "an average over the batch": (mean([0], (1, 4, 4, 8), (4, 4, 8)), rulebook.LIMITATION),
     "an average over six": (mean([-1], (1, 4, 4, 6), (1, 4, 4)), rulebook.LIMITATION),

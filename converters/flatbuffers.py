@@ -1,4 +1,4 @@
-"""What a LiteRT flatbuffer is made of, read with the schema that comes with the runtime."""
+"""What a LiteRT flatbuffer is made of, read and written with the schema that comes with the runtime."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from edge_sdk.errors import ConversionError
 # The file identifier that the schema gives, at byte 4 of every such file.
 _IDENTIFIER = b"TFL3"
 _IDENTIFIER_AT = 4
+# What the schema asks for the data of a tensor (``force_align: 16``); the generated Python code forgets it.
+_ALIGNMENT_BYTES = 16
 
 
 def is_flatbuffer(data: bytes) -> bool:
@@ -32,6 +34,19 @@ def read_model(data: bytes) -> Any:
         except Exception as error:  # noqa: BLE001  # struct.error, IndexError, TypeError, UnicodeDecodeError …
             problem = f"it is damaged ({type(error).__name__})"
     raise ConversionError(f"this is no LiteRT model: {problem}", remedy="give a whole .tflite file")
+
+
+def write_model(model: Any) -> bytes:
+    """Return the flatbuffer of a ``ModelT``, the data of its tensors aligned as runtimes need it."""
+    import flatbuffers  # noqa: PLC0415  # only a workstation has it
+
+    class Aligned(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers has no types
+        def StartVector(self, size: int, count: int, alignment: int) -> Any:  # noqa: N802
+            return super().StartVector(size, count, max(alignment, _ALIGNMENT_BYTES))
+
+    builder = Aligned(0)
+    builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
+    return bytes(builder.Output())
 
 
 def operator_name(model: Any, operator: Any) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from converters.calibration import read_windows
+from converters.compilers import compiler_for
 from converters.importers import importer_for
 from converters.jobs import AUTO, Conversion, Job, Progress, SealedBundle, Trial
 from converters.models import VerifiedModel
@@ -144,7 +145,9 @@ def _places(job: Job, contract: ModelContract) -> list[Place]:
     for slug in job.profiles:
         bundle = job.out if into_file else job.out / f"{contract.id}-{contract.version}-{slug}{_SUFFIX}"
         report = job.report if alone or job.report is None else job.report.with_stem(f"{job.report.stem}-{slug}")
-        places.append(Place(profile=load_profile(slug), bundle=bundle, report=report))
+        profile = load_profile(slug)
+        compiler_for(profile, edgetpu_compiler=job.edgetpu_compiler)  # is refused before the work if it cannot compile
+        places.append(Place(profile=profile, bundle=bundle, report=report))
         for path in (bundle, report):
             _check_writable(path)
     return places

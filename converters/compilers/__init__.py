@@ -8,6 +8,7 @@ from pathlib import Path
 from converters.compilers.arm import compile_arm
 from converters.compilers.base import Compiler
 from converters.compilers.coral.compile import compile_coral
+from converters.compilers.coral.compiler import find_compiler
 from converters.models import Form
 from edge_sdk.errors import ConversionError
 from edge_sdk.profiles import HardwareProfile
@@ -24,6 +25,7 @@ def compiler_for(profile: HardwareProfile, *, edgetpu_compiler: Path | None = No
 
     Raises:
         ConversionError: This version has none for its backend.
+        MissingDependency: It needs a vendor's program that is not installed.
     """
     backend = profile.runtime.backend
     if backend not in COMPILERS:
@@ -32,7 +34,7 @@ def compiler_for(profile: HardwareProfile, *, edgetpu_compiler: Path | None = No
             remedy="choose a board that runs litert; 'edge-convert profiles' lists them",
         )
     if backend == "edgetpu":
-        return partial(compile_coral, compiler=edgetpu_compiler)
+        return partial(compile_coral, compiler=find_compiler(edgetpu_compiler))
     return COMPILERS[backend]
 
 

@@ -36,7 +36,7 @@ def costliest_layers(
     kept: Sequence[str],
     at_most: int,
 ) -> tuple[str, ...]:
-    """Return the layers whose rounding costs the model's output most, by the names of their outputs, worst first.
+    """Return the tensors of the layers whose rounding costs the model's output most, worst first.
 
     One after the other is kept in float and the output's error measured again; a layer that does not help is no answer.
 
@@ -45,22 +45,23 @@ def costliest_layers(
         quantize: Makes the integer model, given the layers that stay float.
         windows: Real windows to measure on.
         kept: Layers that stay float already.
-        at_most: How many to find.
+        at_most: How many layers to find.
     """
     chosen = windows.take(np.linspace(0, len(windows) - 1, min(_WINDOWS, len(windows))).astype(np.int64))
     truth = run_flatbuffer(flatbuffer, chosen)
+    layers = _layers(flatbuffer)
 
     def error(names: Sequence[str]) -> float:
         return mean_square_error(truth, run_flatbuffer(quantize(names), chosen))
 
     found: list[str] = []
-    lowest, candidates = error(kept), _candidates(flatbuffer)
+    lowest = error(kept)
     for _ in range(at_most):
-        tried = {name: error((*kept, *found, name)) for name in candidates if name not in {*kept, *found}}
-        best = min(tried, key=lambda name: tried[name], default=None)
+        tried = {layer: error((*kept, *found, *names)) for layer, names in layers.items() if not {*names} <= {*found}}
+        best = min(tried, key=lambda layer: tried[layer], default=None)
         if best is None or tried[best] >= lowest:
             break
-        found, lowest = [*found, best], tried[best]
+        found, lowest = [*found, *layers[best]], tried[best]
     return tuple(found)
 
 
@@ -69,9 +70,18 @@ def mean_square_error(first: FloatArray, second: FloatArray) -> float:
     return float(np.mean((first - second) ** 2))
 
 
-def _candidates(flatbuffer: bytes) -> list[str]:
+def _layers(flatbuffer: bytes) -> dict[str, list[str]]:
+    """Return the tensors that each layer's operators give, by layer.
+
+    TensorFlow names a tensor after the layers around it, outermost first, the model itself before them. Where names say
+    nothing of layers, every operator is one.
+    """
     model = read_model(flatbuffer)
     graph = model.subgraphs[0]
-    operators = [operator for operator in graph.operators if operator_name(model, operator) not in _MOVING]
-    # Every try is a conversion; of a deep model the operators nearest to the output are tried.
-    return [graph.tensors[operator.outputs[0]].name.decode() for operator in operators[-_CANDIDATES:]]
+    layers: dict[str, list[str]] = {}
+    for operator in graph.operators:
+        if operator_name(model, operator) not in _MOVING:
+            name = graph.tensors[operator.outputs[0]].name.decode()
+            layers.setdefault("/".join(name.split(";")[0].split("/")[:2]), []).append(name)
+    # Every try is a conversion; of a deep model the layers nearest to the output are tried.
+    return dict(list(layers.items())[-_CANDIDATES:])

@@ -24,6 +24,7 @@ def main() -> int:
     for script, options in {
         "agent_cost.py": ["--bundle", bundle, "--trust", key, "--record", arguments.record],
         "r_peaks.py": ["--db", arguments.record.parent],
+        "conversion.py": [],
     }.items():
         result = (out / script).with_suffix(".json")
         subprocess.run([sys.executable, HERE / script, *options, "--json", result], check=True)
@@ -37,7 +38,7 @@ def convert(out: Path) -> tuple[Path, Path]:
         subprocess.run([BIN / "edge-convert", "keygen", "--out", out], check=True)
     options = {
         "--contract": EXAMPLE / "ecg_beats.toml",
-        "--target": "raspberry-pi-4b",
+        "--profile": "raspberry-pi-4b",
         "--recipe": "int8",
         "--calibration": EXAMPLE / "calibration.npz",
         "--evaluation": EXAMPLE / "evaluation.npz",

@@ -13,6 +13,8 @@ from edge_sdk.tensors import FloatArray
 
 _WINDOWS = 64
 _CANDIDATES = 24
+_INVISIBLE = 1e-4  # noise 40 dB below the signal
+_WORTH_IT = 0.8  # what a layer kept in float must leave of the error, at most
 # Operators that only move values: keeping them in float saves nothing.
 _MOVING = {
     "RESHAPE",
@@ -38,7 +40,8 @@ def costliest_layers(
 ) -> tuple[str, ...]:
     """Return the tensors of the layers whose rounding costs the model's output most, worst first.
 
-    One after the other is kept in float and the output's error measured again; a layer that does not help is no answer.
+    One after the other is kept in float and the output's error measured again, as long as there is an error to speak of
+    and a layer that is worth its cost.
 
     Args:
         flatbuffer: float32.
@@ -55,11 +58,13 @@ def costliest_layers(
         return mean_square_error(truth, run_flatbuffer(quantize(names), chosen))
 
     found: list[str] = []
-    lowest = error(kept)
+    lowest, signal = error(kept), float(np.mean(np.square(truth)))
     for _ in range(at_most):
+        if lowest <= signal * _INVISIBLE:
+            break
         tried = {layer: error((*kept, *found, *names)) for layer, names in layers.items() if not {*names} <= {*found}}
         best = min(tried, key=lambda layer: tried[layer], default=None)
-        if best is None or tried[best] >= lowest:
+        if best is None or tried[best] > lowest * _WORTH_IT:
             break
         found, lowest = [*found, *layers[best]], tried[best]
     return tuple(found)

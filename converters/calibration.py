@@ -1,31 +1,28 @@
 """Real windows for calibration and evaluation, checked before anything is built on them.
 
-An ``.npz`` holds the parts of windows as `edge_sdk.windowing.Window` has them: ``waveform`` (n, time, channels),
-``features`` (n, features) as the contract needs, and for evaluation ``labels`` (n,), indices of its labels, or
-``targets`` (n, quantities) in their units. An array ``group_NAME`` (n,) says which group each window belongs to.
+`converters.window_sources` has where they come from. Their parts are those of `edge_sdk.windowing.Window`, before
+preprocessing: ``waveform`` (n, time, channels) and ``features`` (n, features), as the contract needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_sdk.contracts import Label, ModelContract, ModelInput
-from edge_sdk.errors import ConversionError
-from edge_sdk.files import read_bytes
+from converters.truth import read_groups, read_labels, read_targets
+from converters.window_parts import check_variety, checked_part, oddities, unused_arrays
+from converters.window_sources import RawWindows, Source, collect_windows
+from converters.window_sources.raw import refused
+from edge_sdk.contracts import ModelContract, ModelInput
 from edge_sdk.preprocessing import apply_step
 from edge_sdk.tensors import FloatArray
 
 # Activation ranges from fewer windows than this are chance.
 MINIMUM_WINDOWS = 50
-_GROUP = "group_"
-
-Arrays = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,110 +51,75 @@ class WindowSet:
         return {name: values[chosen] for name, values in self.inputs.items()}
 
 
-def read_windows(source: str | Path, contract: ModelContract, *, labelled: bool) -> WindowSet:
-    """Read, check and prepare windows with the preprocessing that the device runs.
-
-    Raises:
-        ConversionError: Not such a file, or windows no one should build on; says which array and why.
-    """
-    return prepare_windows(_read_npz(Path(source)), contract, labelled=labelled, origin=str(source))
-
-
-def prepare_windows(arrays: Arrays, contract: ModelContract, *, labelled: bool, origin: str) -> WindowSet:
-    """Check and prepare raw arrays, by the names the module's words give, with the preprocessing that the device runs.
+def read_windows(
+    source: Source,
+    contract: ModelContract,
+    *,
+    labelled: bool,
+    progress: Callable[[float], None] = lambda _done: None,
+) -> WindowSet:
+    """Collect windows from a source, check them, and prepare them with the preprocessing that the device runs.
 
     Args:
-        arrays: What was read.
+        source: As `converters.window_sources.collect_windows` takes it.
         contract: What the model reads and answers.
-        labelled: Whether the truth must be among them.
-        origin: Where they come from, for messages.
+        labelled: Whether the truth must be there.
+        progress: Told which fraction of a folder is read.
 
     Raises:
-        ConversionError: Windows no one should build on; says which array and why.
+        ConfigError: There is no such source.
+        ConversionError: Windows no one should build on; says which and why.
     """
-    inputs = {wanted.name: _prepared(origin, arrays, wanted) for wanted in contract.input.inputs}
-    counts = {len(values) for values in inputs.values()}
-    if len(counts) != 1:
-        raise _bad(origin, "its arrays have different numbers of windows", "write one row a window in each")
-    (count,) = counts
-    if count < MINIMUM_WINDOWS:
-        raise _bad(origin, f"{count} windows are too few", f"give at least {MINIMUM_WINDOWS} real ones")
-    answers = contract.output
+    raw = collect_windows(source, contract, labelled=labelled, progress=progress)
+    return prepare_windows(raw, contract, labelled=labelled)
+
+
+def prepare_windows(raw: RawWindows, contract: ModelContract, *, labelled: bool) -> WindowSet:
+    """Check and prepare what a source gave.
+
+    Raises:
+        ConversionError: Windows no one should build on; says which and why.
+    """
+    reads, answers = contract.input, contract.output
+    given = {wanted.name: checked_part(raw, wanted) for wanted in reads.inputs}
+    count = _count(raw, {len(values) for values in given.values()})
+    for wanted in reads.inputs:
+        check_variety(raw, wanted, given[wanted.name])
+    labels = read_labels(raw, answers.labels, count=count) if labelled and answers.labels else None
+    remarks = [note for wanted in reads.inputs for note in oddities(wanted, given[wanted.name])]
+    remarks += unused_arrays(raw)
+    if labels is not None:
+        remarks += [f"none is of class '{label.name}'" for at, label in enumerate(answers.labels) if at not in labels]
     return WindowSet(
-        inputs=inputs,
-        labels=_labels(origin, arrays, count=count, names=answers.labels) if labelled and answers.labels else None,
-        targets=_targets(origin, arrays, shape=(count, len(answers.quantities)))
-        if labelled and answers.quantities
-        else None,
-        groups=_groups(origin, arrays, count=count),
+        inputs={wanted.name: _prepared(raw, wanted, given[wanted.name]) for wanted in reads.inputs},
+        labels=labels,
+        targets=read_targets(raw, answers.quantities, count=count) if labelled and answers.quantities else None,
+        groups=read_groups(raw, count=count),
+        remarks=(*raw.remarks, *dict.fromkeys(f"windows in {raw.origin}: {note}" for note in remarks)),
     )
 
 
-def _read_npz(path: Path) -> Arrays:
-    read_bytes(path, what="window file")
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (ValueError, OSError, EOFError, AttributeError, KeyError) as error:
-        raise _bad(str(path), f"it is not an .npz of plain arrays ({error})", "write it with numpy.savez") from error
+def _count(raw: RawWindows, counts: set[int]) -> int:
+    if len(counts) != 1:
+        raise refused(raw.origin, "its arrays have different numbers of windows", "write one row a window in each")
+    (count,) = counts
+    if count < MINIMUM_WINDOWS:
+        raise refused(raw.origin, f"{count} windows are too few", f"give at least {MINIMUM_WINDOWS} real ones")
+    return count
 
 
-def _prepared(origin: str, arrays: Arrays, wanted: ModelInput) -> FloatArray:
-    if wanted.takes not in arrays:
-        raise _bad(origin, f"array '{wanted.takes}' is missing", f"input '{wanted.name}' is made of it")
-    raw = arrays[wanted.takes]
-    if raw.dtype.kind not in "fiu":
-        raise _bad(origin, f"array '{wanted.takes}' holds {raw.dtype}", "store numbers")
-    windows = raw.astype(np.float32)
-    if windows.shape[1:] != wanted.shape:
-        raise _bad(
-            origin, f"'{wanted.takes}' has windows of shape {windows.shape[1:]}", f"the contract says {wanted.shape}"
-        )
-    if not np.isfinite(windows).all():
-        raise _bad(origin, f"'{wanted.takes}' has missing or infinite values", "leave those windows out")
-    if len(windows) and np.ptp(windows) == 0:
-        raise _bad(origin, f"'{wanted.takes}' is constant", "give real windows")
-    prepared = [reduce(apply_step, wanted.steps, window) for window in windows]
-    return np.stack(prepared) if prepared else windows
-
-
-def _labels(origin: str, arrays: Arrays, *, count: int, names: tuple[Label, ...]) -> NDArray[np.int64]:
-    if "labels" not in arrays:
-        raise _bad(origin, "array 'labels' is missing", "evaluation needs the true class of each window")
-    labels = arrays["labels"]
-    if labels.shape != (count,) or labels.dtype.kind not in "iu":
-        raise _bad(origin, f"'labels' is {labels.dtype} of shape {labels.shape}", f"give {count} integers")
-    checked = labels.astype(np.int64)
-    if checked.min() < 0 or checked.max() >= len(names):
-        raise _bad(
-            origin, f"'labels' run from {checked.min()} to {checked.max()}", f"the contract has {len(names)} classes"
-        )
-    return checked
-
-
-def _targets(origin: str, arrays: Arrays, *, shape: tuple[int, int]) -> FloatArray:
-    if "targets" not in arrays:
-        raise _bad(origin, "array 'targets' is missing", "evaluation needs the true quantities of each window")
-    targets = arrays["targets"]
-    if targets.dtype.kind not in "fiu" or targets.shape not in {shape, shape[:1] if shape[1] == 1 else shape}:
-        raise _bad(origin, f"'targets' is {targets.dtype} of shape {targets.shape}", f"give numbers of shape {shape}")
-    checked = targets.astype(np.float32).reshape(shape)
-    if not np.isfinite(checked).all():
-        raise _bad(origin, "'targets' has missing or infinite values", "leave those windows out")
-    return checked
-
-
-def _groups(origin: str, arrays: Arrays, *, count: int) -> dict[str, NDArray[np.str_]]:
-    groups = {name[len(_GROUP) :]: values for name, values in arrays.items() if name.startswith(_GROUP)}
-    for name, values in groups.items():
-        if values.shape != (count,) or values.dtype.kind not in "iuUSb":
-            raise _bad(
-                origin,
-                f"'{_GROUP}{name}' is {values.dtype} of shape {values.shape}",
-                f"give one name or number for each of the {count} windows",
-            )
-    return {name: values.astype(np.str_) for name, values in sorted(groups.items())}
-
-
-def _bad(origin: str, problem: str, remedy: str) -> ConversionError:
-    return ConversionError(f"windows in {origin}: {problem}", remedy=remedy)
+def _prepared(raw: RawWindows, wanted: ModelInput, windows: FloatArray) -> FloatArray:
+    problem = ""
+    with np.errstate(all="ignore"):  # the result is judged instead
+        try:
+            prepared: FloatArray = np.stack([reduce(apply_step, wanted.steps, window) for window in windows])
+        except ValueError as error:
+            problem = f"the steps of input '{wanted.name}' do not fit its shape ({error})"
+            raise refused(raw.origin, problem, "correct their constants in the contract") from error
+    if prepared.shape != windows.shape:
+        problem = f"the steps of input '{wanted.name}' make shape {prepared.shape[1:]} of {windows.shape[1:]}"
+    elif not np.isfinite(prepared).all():
+        problem = f"the steps of input '{wanted.name}' make values that are not finite"
+    if problem:
+        raise refused(raw.origin, problem, "correct their constants in the contract")
+    return prepared

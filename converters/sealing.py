@@ -6,12 +6,15 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from converters.importers.tensorflow import components
 from converters.models import VerifiedModel
 from edge_sdk.bundle import file_entries, write_bundle
-from edge_sdk.manifest import SCHEMA_MAJOR, SCHEMA_MINOR, Manifest, Provenance
+from edge_sdk.manifest import SCHEMA_MAJOR, SCHEMA_MINOR, Component, Manifest, Provenance
 from edge_sdk.selftest import encode_self_test
 
 SELF_TEST_PATH = "selftest.msgpack"
+# What made and proved the model, besides what read it.
+_TOOLS = ("tensorflow", "litert-quantizer", "ai-edge-litert", "wearable-edge-sdk")
 
 
 def seal(model: VerifiedModel, path: Path, *, key: Ed25519PrivateKey) -> Manifest:
@@ -30,9 +33,15 @@ def seal(model: VerifiedModel, path: Path, *, key: Ed25519PrivateKey) -> Manifes
         output=source.contract.output,
         verification=model.report,
         provenance=Provenance(
-            source_name=source.source_name, source_sha256=source.source_sha256, components=source.components
+            source_name=source.source_name,
+            source_sha256=source.source_sha256,
+            components=_unique((*source.components, *components(*_TOOLS))),
         ),
         self_test=SELF_TEST_PATH,
     )
     write_bundle(path, manifest, members, key=key)
     return manifest
+
+
+def _unique(parts: tuple[Component, ...]) -> tuple[Component, ...]:
+    return tuple({part.name: part for part in parts}.values())

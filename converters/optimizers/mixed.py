@@ -14,7 +14,7 @@ from edge_sdk.tensors import FloatArray
 _WINDOWS = 64
 _CANDIDATES = 24
 _INVISIBLE = 1e-4  # noise 40 dB below the signal
-_WORTH_IT = 0.8  # what a layer kept in float must leave of the error, at most
+_WORTH_IT = 0.9  # what a layer kept in float must leave of the error, at most
 # Operators that only move values: keeping them in float saves nothing.
 _MOVING = {
     "RESHAPE",

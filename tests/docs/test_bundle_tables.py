@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from converters.optimizers.recipe import load_recipe, recipe_names
 from converters.figures import MINIMUM_WINDOWS
+from converters.optimizers.recipe import load_recipe, recipe_names
 from edge_sdk import bundle, codes, contracts, manifest, selftest, signals, tensors
 from tests.docs.test_tables import DOCS, keys
 

@@ -52,6 +52,12 @@ def commands(page: Path) -> list[str]:
     return found
 
 
+def programs(page: Path) -> list[str]:
+    """Return the commands that run a page's Python, which may use what the commands before made."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [f"python3 -W ignore -c {shlex.quote(block)}" for block in blocks]
+
+
 def is_run(command: str) -> bool:
     return not command.startswith(tuple(NOT_RUN))
 
@@ -63,7 +69,9 @@ def environment(folder: Path) -> dict[str, str]:
 
 def test_every_documented_command_that_can_be_run_here_works(tmp_path: Path) -> None:
     shell = environment(tmp_path)
-    wanted = dict.fromkeys(command for page in PAGES for command in commands(page) if is_run(command))
+    wanted = dict.fromkeys(
+        command for page in PAGES for command in [*commands(page), *programs(page)] if is_run(command)
+    )
 
     for command in wanted:
         done = subprocess.run(

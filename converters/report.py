@@ -93,8 +93,8 @@ def _trials_context(trials: Sequence[Trial]) -> dict[str, Any]:
     return {
         "trials": trials,
         "best": [trial.recipe for trial in pareto(trials)],
-        "by_size": trade_off(names, [trial.model_bytes for trial in timed], kept, chosen=chosen),
-        "by_time": trade_off(names, [trial.latency_us for trial in timed], kept, chosen=chosen),
+        "by_size": trade_off(names, [trial.model_bytes / 1024 for trial in timed], kept, chosen=chosen, unit="KiB"),
+        "by_time": trade_off(names, [trial.latency_us for trial in timed], kept, chosen=chosen, unit="µs"),
     }
 
 

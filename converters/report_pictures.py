@@ -16,6 +16,7 @@ _WIDTH, _HEIGHT, _MARGIN = 240, 110, 6
 _BAR = 6
 _PLOT_WIDTH, _PLOT_HEIGHT = 420, 200
 _LETTER, _NAME = 11, 95  # a name's height, and how far it may reach
+_AXIS, _TOP, _BOTTOM = 48, 14, 30  # room for the figures at the sides
 
 
 def curves(rows: FloatArray) -> Markup:
@@ -56,24 +57,33 @@ def reliability(confidence: Sequence[float], right: Sequence[float]) -> Markup:
     return _picture(f'{diagonal}<polyline class="c0" points="{" ".join(marks)}"/>', height=_WIDTH)
 
 
-def trade_off(names: Sequence[str], across: Sequence[float], up: Sequence[float], *, chosen: str) -> Markup:
-    """Return a picture of named points, ``across`` on a logarithmic scale, the chosen one marked."""
+def trade_off(names: Sequence[str], across: Sequence[float], up: Sequence[float], *, chosen: str, unit: str) -> Markup:
+    """Return a picture of named points, ``across`` on a logarithmic scale in ``unit``, percent up, one marked."""
     xs = [math.log(value) for value in across]
     left, lowest = min(xs), min(up)
     width, height = (max(xs) - left) or 1.0, (max(up) - lowest) or 1.0
-    marks: list[str] = []
+    marks = [
+        _words(_AXIS, _PLOT_HEIGHT - 4, f"{min(across):.3g} {unit}"),
+        _words(_PLOT_WIDTH - _NAME, _PLOT_HEIGHT - 4, f"{max(across):.3g} {unit}"),
+        _words(2, _TOP + 4, f"{max(up):.2f} %"),
+        _words(2, _PLOT_HEIGHT - _BOTTOM + 4, f"{lowest:.2f} %"),
+    ]
     taken: list[tuple[float, float]] = []
     for name, x, y in zip(names, xs, up, strict=True):
-        at = _MARGIN + 4 + (x - left) / width * (_PLOT_WIDTH - 2 * _MARGIN - 90)
-        level = _PLOT_HEIGHT - _MARGIN - 8 - (y - lowest) / height * (_PLOT_HEIGHT - 2 * _MARGIN - 20)
+        at = _AXIS + 6 + (x - left) / width * (_PLOT_WIDTH - _AXIS - _NAME - 6)
+        level = _PLOT_HEIGHT - _BOTTOM - (y - lowest) / height * (_PLOT_HEIGHT - _BOTTOM - _TOP)
         text = level
         while any(abs(text - other) < _LETTER and abs(at - where) < _NAME for where, other in taken):
-            text -= _LETTER
+            text += _LETTER if level < _PLOT_HEIGHT / 2 else -_LETTER
         taken.append((at, text))
         kind = "chosen" if name == chosen else "tried"
         marks.append(f'<circle class="{kind}" cx="{at:.1f}" cy="{level:.1f}" r="4"/>')
-        marks.append(f'<text class="{kind}" x="{at + 7:.1f}" y="{text + 4:.1f}">{escape(name)}</text>')
+        marks.append(_words(at + 7, text + 4, name, kind=kind))
     return _picture("".join(marks), height=_PLOT_HEIGHT, width=_PLOT_WIDTH)
+
+
+def _words(x: float, y: float, text: str, *, kind: str = "") -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
 def ranges(rows: Sequence[tuple[float, float, float]]) -> Markup:

@@ -138,7 +138,7 @@ def _check_contract(model: Any, contract: ModelContract) -> None:
 
 
 def _export(model: Any, contract: ModelContract, folder: Path) -> None:
-    export_saved_model(model, contract, folder, call=lambda inputs: model(inputs, training=False))
+    export_saved_model(model, contract, folder, call=lambda inputs: model(_as_called(model, inputs), training=False))
 
 
 def _recurrent(model: Any) -> bool:
@@ -180,4 +180,11 @@ def _predict_before(source: Any, moved: dict[str, Standardize]) -> Predict:
 
 
 def _predict(model: Any, inputs: dict[str, FloatArray]) -> FloatArray:
-    return np.asarray(model.predict(inputs, batch_size=_BATCH, verbose=0), dtype=np.float32)
+    return np.asarray(model.predict(_as_called(model, inputs), batch_size=_BATCH, verbose=0), dtype=np.float32)
+
+
+def _as_called(model: Any, inputs: dict[str, Any]) -> Any:
+    # Keras takes several inputs by name, but warns when a single one has a name that its maker did not give it.
+    if len(inputs) > 1 or isinstance(model.input, dict):
+        return inputs
+    return next(iter(inputs.values()))

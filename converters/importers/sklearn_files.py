@@ -19,7 +19,7 @@ def load_estimator(path: Path) -> tuple[Any, tuple[str, ...]]:
     Only types of scikit-learn, numpy and scipy are made, and no code of the file is run.
 
     Raises:
-        ConversionError: A pickle, no such file, or one with other types.
+        ConversionError: A pickle, not such a file, or one with other types.
         MissingDependency: scikit-learn or skops is not installed.
     """
     if path.suffix in PICKLES:
@@ -45,8 +45,8 @@ def load_estimator(path: Path) -> tuple[Any, tuple[str, ...]]:
         raise _not_loaded(path, f"{first_line(error)}; scikit-learn here is {sklearn.__version__}") from error
     if strangers:
         raise ConversionError(
-            f"{path} holds types that are not scikit-learn's: {', '.join(strangers)}",
-            remedy="bring the estimator and its scalers alone, and do the rest in the contract's steps",
+            f"{path} holds types that are not known to be safe: {', '.join(strangers)}",
+            remedy="bring a linear or logistic regression and its scalers alone",
         )
     return estimator, _other_version(path, said, sklearn.__version__)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -51,10 +52,12 @@ def _given(layer: Any) -> list[Any]:
 def _normalizes(layer: Any) -> bool:
     if type(layer).__name__ != "Normalization" or layer.invert:
         return False
-    return bool(np.size(layer.mean) == np.shape(layer.mean)[-1])  # by the last axis, as a step does
+    return bool(math.prod(layer.mean.shape) == layer.mean.shape[-1])  # by the last axis, as a step does
 
 
 def _step(layer: Any) -> Standardize:
-    mean = np.asarray(layer.mean, np.float64).reshape(-1)
-    std = np.maximum(np.sqrt(np.asarray(layer.variance, np.float64)).reshape(-1), _SMALLEST)
+    import keras  # noqa: PLC0415
+
+    mean, variance = (keras.ops.convert_to_numpy(values).reshape(-1) for values in (layer.mean, layer.variance))
+    std = np.maximum(np.sqrt(variance), _SMALLEST)
     return Standardize(mean=tuple(mean.tolist()), std=tuple(std.tolist()))

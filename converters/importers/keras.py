@@ -185,6 +185,6 @@ def _predict(model: Any, inputs: dict[str, FloatArray]) -> FloatArray:
 
 def _as_called(model: Any, inputs: dict[str, Any]) -> Any:
     # Keras takes several inputs by name, but warns when a single one has a name that its maker did not give it.
-    if len(inputs) > 1 or isinstance(model.input, dict):
+    if len(inputs) > 1 or isinstance(getattr(model, "_inputs_struct", None), dict):
         return inputs
     return next(iter(inputs.values()))

@@ -6,12 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from converters.importers.keras import import_keras
+from converters.importers.sklearn import import_sklearn
+from converters.importers.sklearn_files import PICKLES
 from converters.models import FloatModel
 from edge_sdk.contracts import ModelContract
 from edge_sdk.errors import ConversionError
 
 Importer = Callable[[Path, ModelContract, Path], FloatModel]
-IMPORTERS: dict[str, Importer] = {".keras": import_keras, ".h5": import_keras}
+IMPORTERS: dict[str, Importer] = {
+    ".keras": import_keras,
+    ".h5": import_keras,
+    ".skops": import_sklearn,
+    **dict.fromkeys(PICKLES, import_sklearn),
+}
 
 
 def importer_for(path: Path) -> Importer:

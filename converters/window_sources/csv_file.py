@@ -33,7 +33,7 @@ def from_csv(path: Path, contract: ModelContract, *, labelled: bool) -> RawWindo
     quantities = [quantity.name for quantity in contract.output.quantities]
     _check_columns(table, {name for names in columns.values() for name in names}.union(quantities, _LABELS))
     arrays: dict[str, Array] = {
-        name: table.numbers(columns[name]).reshape(-1, *part.shape) for name, part in parts.items()
+        name: table.numbers(columns[name]).reshape(len(table.rows), *part.shape) for name, part in parts.items()
     }
     if labelled:
         if quantities:

@@ -49,12 +49,13 @@ def cut_record(path: Path, contract: ModelContract, *, labelled: bool) -> CutRec
         ConversionError: The record is broken, or a device would refuse it.
     """
     wanted = stream_format(contract.input)
+    notes = read_annotations(path) if labelled else None
     channel = read_channel(path, wanted)
     windows = _windows(channel.samples, contract)
     reasons = [_fault(channel.samples, window, wanted.sample_rate_hz) for window in windows]
     labels, missed = [""] * len(windows), 0
-    if labelled:
-        labels, missed = _classes(path, windows, wanted.sample_rate_hz)
+    if notes:
+        labels, missed = _classes(path, windows, notes, wanted.sample_rate_hz)
         taught = {label.name for label in contract.output.labels}
         reasons = [reason or _misfit(found, taught) for reason, found in zip(reasons, labels, strict=True)]
     used = [number for number, reason in enumerate(reasons) if not reason]
@@ -87,10 +88,11 @@ def _misfit(found: str, taught: set[str]) -> str:
     return f"of class {found}" if found in BEAT_CLASSES else found
 
 
-def _classes(path: Path, windows: list[Window], sample_rate_hz: float) -> tuple[list[str], int]:
-    samples, symbols = read_annotations(path)
+def _classes(
+    path: Path, windows: list[Window], notes: tuple[NDArray[np.int64], list[str]], sample_rate_hz: float
+) -> tuple[list[str], int]:
     anchors: NDArray[np.int64] = np.array([window.anchor_index for window in windows], np.int64)
     try:
-        return classes_of(anchors, samples, symbols, sample_rate_hz=sample_rate_hz)
+        return classes_of(anchors, *notes, sample_rate_hz=sample_rate_hz)
     except SignalError as error:
         raise refused(str(path), f"its annotations cannot be used ({error.problem})", error.remedy) from error

@@ -56,7 +56,7 @@ def check_finite(raw: RawWindows, name: str, values: FloatArray) -> None:
     Raises:
         ConversionError: It is not; says how many are not, and which is first.
     """
-    bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    bad = np.flatnonzero(~np.isfinite(values).all(axis=tuple(range(1, values.ndim))))
     if len(bad):
         raise refused(
             raw.origin,

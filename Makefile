@@ -8,7 +8,7 @@ DEMO_RECORD := examples/ecg_beats/data/200
 .DEFAULT_GOAL := help
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help setup demo test test-all lint format bench train clean
+.PHONY: help setup demo test test-all lint format bench matrix train clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ format: $(VENV)/.ready ## Let ruff correct what it can
 
 bench: $(VENV)/.ready ## Figures side by side in one run, also as JSON in build/bench
 	@$(RUN)/python benchmarks/run_all.py --record $(DEMO_RECORD) --out build/bench
+
+matrix: $(VENV)/.ready ## Convert every format by every recipe for every kind of board; writes docs/conversion-matrix.md
+	@$(RUN)/python -W ignore -m tests.conversion.matrix.page
 
 train: $(VENV)/.ready ## Train the example model again: make train DB=path/to/ds1
 	@$(RUN)/python examples/ecg_beats/train.py --db $(DB) --out examples/ecg_beats/ecg_beats.keras

@@ -80,12 +80,21 @@ class Workshop:
         Raises:
             ConversionError: The recipe or the compiler refused.
         """
+        compiler = compiler_for(profile, edgetpu_compiler=self._edgetpu_compiler)
+        return compiler(self.optimize(recipe, profile), profile)
+
+    def optimize(self, recipe: Recipe, profile: HardwareProfile) -> OptimizedModel:
+        """Return the model by a recipe, in the form that a board's compiler takes.
+
+        Raises:
+            ConversionError: The recipe refused.
+        """
         form = form_for(profile)
         if profile.runtime.backend == "edgetpu":
             # The Edge TPU's compiler stopped before newer operator versions.
             recipe = msgspec.structs.replace(recipe, compatible=True)
         if (recipe, form) not in self._optimized:
-            made = optimize(
+            self._optimized[recipe, form] = optimize(
                 self.source,
                 recipe,
                 form=form,
@@ -93,9 +102,7 @@ class Workshop:
                 training=self.windows.training,
                 folder=self._folder,
             )
-            self._optimized[recipe, form] = made
-        compiler = compiler_for(profile, edgetpu_compiler=self._edgetpu_compiler)
-        return compiler(self._optimized[recipe, form], profile)
+        return self._optimized[recipe, form]
 
     def measure(self, compiled: CompiledModel) -> Measured:
         """Return a compiled model's figures on the evaluation windows."""

@@ -102,7 +102,7 @@ def convert(out: Path) -> dict[str, Any]:
     run(
         "edge-convert", "convert", str(EXAMPLE / "ecg_beats.keras"),
         "--contract", str(EXAMPLE / "ecg_beats.toml"),
-        "--target", HARDWARE,
+        "--profile", HARDWARE,
         "--recipe", "int8",
         "--calibration", str(EXAMPLE / "calibration.npz"),
         "--evaluation", str(EXAMPLE / "evaluation.npz"),

@@ -42,7 +42,7 @@ def write_model(model: Any) -> bytes:
 
     class Aligned(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers has no types
         def StartVector(self, size: int, count: int, alignment: int) -> Any:  # noqa: N802
-            return super().StartVector(size, count, max(alignment, _ALIGNMENT_BYTES))
+            return super().StartVector(size, count, _ALIGNMENT_BYTES if size == 1 else alignment)
 
     builder = Aligned(0)
     builder.Finish(model.Pack(builder), file_identifier=_IDENTIFIER)
@@ -51,9 +51,12 @@ def write_model(model: Any) -> bytes:
 
 def operator_name(model: Any, operator: Any) -> str:
     """Return an operator's name in the schema, e.g. ``CONV_2D``; a custom one's own."""
-    code = model.operatorCodes[operator.opcodeIndex]
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    name = _builtin_names()[builtin]
+    return code_name(model.operatorCodes[operator.opcodeIndex])
+
+
+def code_name(code: Any) -> str:
+    """Return the name of an entry in the model's list of operators."""
+    name = _builtin_names()[max(code.builtinCode, code.deprecatedBuiltinCode)]
     return code.customCode.decode() if name == "CUSTOM" else name
 
 

@@ -17,6 +17,8 @@ from edge_sdk.observation import Classification, Quantity
 from edge_sdk.tensors import FloatArray
 from edge_sdk.windowing import Window
 
+_PLAIN = ("", "1")  # UCUM's unit of what has none, such as a code
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a model says about a person.
@@ -92,7 +94,7 @@ def _with_units(reads: InputContract) -> dict[str, str]:
 
 
 def _listed(facts: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} [{unit}]" if unit else name for name, unit in facts.items())
+    return ", ".join(name if unit in _PLAIN else f"{name} ({unit})" for name, unit in facts.items())
 
 
 def _named(values: FloatArray, answers: OutputContract) -> tuple[Answer, ...]:

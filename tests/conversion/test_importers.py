@@ -13,6 +13,7 @@ from edge_sdk.errors import ConversionError
 from tests.conversion.conftest import CONTRACT, MODELS
 
 TINY = MODELS / "tiny.keras"
+SHIPPED = sorted((Path(__file__).parents[2] / "examples").rglob("*.keras"))
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def test_a_model_with_fewer_outputs_than_its_contract_has_labels(contract: Model
     assert "the contract's output has 3 values" in refusal(TINY, more, tmp_path)
 
 
-def test_the_example_can_be_read_by_the_oldest_keras_there_is_for_our_pythons() -> None:
-    example = Path(__file__).parents[2] / "examples" / "ecg_beats" / "ecg_beats.keras"
+@pytest.mark.parametrize("example", SHIPPED, ids=lambda path: path.name)
+def test_a_shipped_model_can_be_read_by_the_oldest_keras_there_is_for_our_pythons(example: Path) -> None:
     with zipfile.ZipFile(example) as container:
         saved_by = json.loads(container.read("metadata.json"))["keras_version"]
 

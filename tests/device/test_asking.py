@@ -128,9 +128,9 @@ def test_the_order_of_the_facts_does_not_matter(estimator: ReadyModel) -> None:
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
-        ({"age": 54.0}, "needs sex [1], weight [kg] too"),
+        ({"age": 54.0}, "needs sex, weight (kg) too"),
         ({**FACTS, "wieght": 80.0}, "takes no fact 'wieght': did you mean 'weight'?"),
-        ({**FACTS, "xyz": 1.0}, "takes no fact 'xyz': it takes age [a], sex [1], weight [kg]"),
+        ({**FACTS, "xyz": 1.0}, "takes no fact 'xyz': it takes age (a), sex, weight (kg)"),
         ({**FACTS, "age": math.nan}, "'age' is nan, which is no finite number"),
         ({**FACTS, "age": 1e300}, "'age' is 1e+300, which is no finite number"),
     ],

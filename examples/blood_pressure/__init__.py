@@ -1,0 +1,1 @@
+"""Systolic pressure to expect from age, weight, height and sex."""

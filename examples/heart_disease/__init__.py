@@ -1,0 +1,1 @@
+"""Heart disease from facts about a patient."""

@@ -93,11 +93,12 @@ def _find(reference: str, where: str, name: str) -> Callable[[], Any]:
 def _from_file(reference: str, path: Path) -> ModuleType:
     if not path.is_file():
         raise refused(reference, f"there is no file {path}", "check the path")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"windows_of_{path.stem}"  # not the file's own: it may be that of a module in use
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec  # noqa: S101  # there is a loader for files that end in .py
     assert spec.loader  # noqa: S101
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses and pickles look there
+    sys.modules[name] = module  # dataclasses and pickles look there
     spec.loader.exec_module(module)
     return module
 

@@ -55,7 +55,7 @@ def _names(folder: Path) -> list[str]:
     if listed.is_file():
         names = [line.strip() for line in listed.read_text("utf-8", errors="replace").splitlines() if line.strip()]
     else:
-        names = sorted(path.stem for path in folder.glob("*.hea"))
+        names = sorted(path.stem for path in folder.glob("*.hea") if not path.name.startswith("."))
     if not names:
         raise refused(str(folder), "there is no WFDB record", "name a folder with a RECORDS file or with .hea files")
     return names

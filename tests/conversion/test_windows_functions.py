@@ -32,7 +32,6 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def module(folder: Path, code: str, name: str = "own_windows") -> Path:
-    sys.modules.pop(name, None)
     path = folder / f"{name}.py"
     path.write_text(PREAMBLE + dedent(code))
     return path
@@ -63,6 +62,15 @@ def test_a_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
 
     assert len(read_windows(f"{importer}:windows", beats(), labelled=True)) == 60
     assert sys.path == before
+
+
+def test_a_file_does_not_take_the_place_of_a_module_of_its_name(tmp_path: Path) -> None:
+    import json
+
+    path = module(tmp_path, "import dataclasses\n@dataclasses.dataclass\nclass Own:\n    age: 'int'\n", name="json")
+
+    assert len(read_windows(f"{path}:arrays", beats(), labelled=True)) == 60
+    assert sys.modules["json"] is json
 
 
 def test_a_generator_yields_a_window_at_a_time(tmp_path: Path) -> None:

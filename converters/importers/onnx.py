@@ -1,0 +1,106 @@
+"""ONNX models, of any opset that onnxruntime runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from converters.importers.fitting import InputFit, Shape, choose_output, fit_inputs
+from converters.importers.onnx_export import exported
+from converters.importers.onnx_files import read_onnx
+from converters.importers.onnx_graph import RECURRENT, check_operators, saved_model_of
+from converters.importers.onnx_simplify import simplified, with_sizes, without_zip_maps
+from converters.importers.tensorflow import components, first_line, float_flatbuffer, saved_model_to_onnx
+from converters.models import FloatModel, Predict
+from edge_sdk.contracts import ModelContract
+from edge_sdk.errors import ConversionError
+from edge_sdk.tensors import FloatArray
+
+_FLOATS, _TENSOR = "tensor(float)", "tensor("
+
+
+def import_onnx(path: Path, contract: ModelContract, workspace: Path) -> FloatModel:
+    """Load an ONNX model and write its operators in TensorFlow. Channels may be first in it and last in the contract.
+
+    Raises:
+        ConversionError: Damaged, quantized, not of the contract, or with an operator that is not translated.
+    """
+    from converters.importers.onnx_ops import OPERATORS  # noqa: PLC0415  # imports TensorFlow
+
+    source = read_onnx(path)
+    plain = without_zip_maps(source.proto)
+    session = _session(plain)
+    fits = fit_inputs(_inputs(session), contract)
+    output = choose_output(_outputs(session), contract.output)
+    fixed = with_sizes(plain, {fit.source: fit.shape for fit in fits}, output)
+    simple = simplified(fixed, OPERATORS, workspace)
+    check_operators(simple.graph)
+    opset = next(item.version for item in simple.opset_import if item.domain in {"", "ai.onnx"})
+    loops = any(node.op_type in RECURRENT for node in simple.graph.node)
+
+    def folder(*, unroll: bool) -> Path:
+        return saved_model_of(simple.graph, opset, contract, fits, workspace, unroll=unroll)
+
+    looped = folder(unroll=False)
+    return FloatModel(
+        contract=contract,
+        flatbuffer=float_flatbuffer(looped),
+        predict=_predict_with(session, fits, output, contract.output.width),
+        to_onnx=lambda: exported(fixed, fits, contract) or saved_model_to_onnx(looped, contract),
+        unrolled=(lambda: float_flatbuffer(folder(unroll=True))) if loops else None,
+        source_name=path.name,
+        source_sha256=source.sha256,
+        source_bytes=source.size_bytes,
+        components=components("onnx", "onnxruntime", "tensorflow", "numpy"),
+        remarks=tuple(fit.remark for fit in fits if fit.remark),
+    )
+
+
+def _session(proto: Any) -> Any:
+    import onnxruntime  # noqa: PLC0415  # heavy, and only this function needs it
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime has an error for each of its status codes
+        raise ConversionError(
+            f"onnxruntime does not run the model ({first_line(error)})", remedy="export it again, with its weights"
+        ) from error
+
+
+def _inputs(session: Any) -> dict[str, Shape]:
+    for item in session.get_inputs():
+        if item.type != _FLOATS:
+            raise ConversionError(
+                f"the model's input '{item.name}' is a {item.type}, and the device gives float32",
+                remedy="export the model in float32",
+            )
+    return {item.name: _shape(item) for item in session.get_inputs()}
+
+
+def _outputs(session: Any) -> dict[str, Shape]:
+    return {item.name: _shape(item) for item in session.get_outputs() if item.type == _FLOATS}
+
+
+def _shape(item: Any) -> Shape:
+    return tuple(size if isinstance(size, int) else None for size in item.shape)
+
+
+def _predict_with(session: Any, fits: Sequence[InputFit], output: str, width: int) -> Predict:
+    """Return what asks onnxruntime, one window at a time, as a device does."""
+
+    def predict(inputs: dict[str, FloatArray]) -> FloatArray:
+        given = {fit.source: fit.given(inputs[fit.name]) for fit in fits}
+        count = len(next(iter(given.values())))
+        answers = np.empty((count, width), np.float32)
+        for row in range(count):
+            window = {name: values[row : row + 1] for name, values in given.items()}
+            answers[row] = session.run([output], window)[0].reshape(width)
+        return answers
+
+    return predict

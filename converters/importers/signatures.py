@@ -9,9 +9,13 @@ from converters.flatbuffers import read_model, write_model
 from converters.importers.tensorflow import SIGNATURE
 from edge_sdk.errors import ConversionError
 
+# A mark that converters from StableHLO, PyTorch's and JAX's, leave in a file. TensorFlow's quantizer then does not take
+# weights for constants: it keeps every layer in float and says nothing.
+_HIDES_CONSTANTS = b"keep_stablehlo_constant"
+
 
 def with_signature(flatbuffer: bytes, *, inputs: Sequence[str], output: str) -> bytes:
-    """Return the same model with ``serve`` as its only signature.
+    """Return the same model with ``serve`` as its only signature, fit to be quantized.
 
     Args:
         flatbuffer: A model whose main graph has one output.
@@ -37,6 +41,7 @@ def with_signature(flatbuffer: bytes, *, inputs: Sequence[str], output: str) -> 
         subgraphIndex=0,
     )
     model.signatureDefs = [signature]
+    model.metadata = [entry for entry in model.metadata or [] if entry.name != _HIDES_CONSTANTS]
     return write_model(model)
 
 

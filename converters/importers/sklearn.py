@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from converters.importers.keras import Origin, float_model
 from converters.importers.scaling import with_steps
 from converters.importers.sklearn_files import load_estimator
-from converters.importers.sklearn_linear import Linear, check_alike, linear_of, predict_with
+from converters.importers.sklearn_linear import Linear, check_alike, linear_of, predict_with, with_scaling
 from converters.importers.sklearn_pipeline import CLASSIFIERS, Parts, kind, take_apart
 from converters.importers.tensorflow import components
 from converters.models import FloatModel
@@ -52,14 +53,17 @@ def import_estimator(estimator: Any, contract: ModelContract, workspace: Path, o
     parts = take_apart(estimator)
     wanted = _check_input(parts, contract)
     _check_output(parts.estimator, contract.output)
-    moved = with_steps(contract, wanted.name, parts.steps)
     linear = linear_of(parts, contract.output)
     check_alike(linear, estimator, parts)
+    remarks = _remarks(parts, wanted)
+    if wanted.takes == "waveform":  # one signal in one unit, whose samples no step can scale one by one
+        linear, parts = with_scaling(linear, parts.steps), replace(parts, steps=())
+    moved = with_steps(contract, wanted.name, parts.steps)
     return replace(
         float_model(_network(linear, moved, wanted), moved, workspace, origin),
         predict=predict_with(estimator, parts, contract.output, wanted.name),
         components=components("scikit-learn", "tensorflow", "numpy"),
-        remarks=_remarks(parts),
+        remarks=remarks,
     )
 
 
@@ -78,13 +82,13 @@ def _check_fitted(estimator: Any) -> None:
 def _check_input(parts: Parts, contract: ModelContract) -> ModelInput:
     wanted, *others = contract.input.inputs
     count = len(parts.order)
-    if others or wanted.shape != (count,):
+    if others or math.prod(wanted.shape) != count:
         shapes = {item.name: item.shape for item in contract.input.inputs}
         raise ConversionError(
             f"the model takes one table of {count} columns, and the contract's inputs are {shapes}",
-            remedy=f"give one input of shape [{count}]",
+            remedy=f"give one input of {count} values",
         )
-    if parts.names and parts.names != wanted.features:
+    if wanted.takes == "features" and parts.names and parts.names != wanted.features:
         raise ConversionError(
             f"the contract's features are {', '.join(wanted.features)}, and the model was trained on "
             f"{', '.join(parts.names)}",
@@ -128,12 +132,14 @@ def _network(linear: Linear, contract: ModelContract, wanted: ModelInput) -> Any
         contract.output.width, activation=activation if contract.output.labels else None, name=contract.output.name
     )
     given = keras.Input(wanted.shape, name=wanted.name)
-    network = keras.Model(given, layer(given))
+    network = keras.Model(given, layer(keras.layers.Flatten()(given) if len(wanted.shape) > 1 else given))
     layer.set_weights([linear.weights.astype(np.float32), linear.bias.astype(np.float32)])
     return network
 
 
-def _remarks(parts: Parts) -> tuple[str, ...]:
+def _remarks(parts: Parts, wanted: ModelInput) -> tuple[str, ...]:
+    if wanted.takes == "waveform":
+        return ("the model's columns are taken for a window's samples in time, channel by channel at each time",)
     found = []
     if parts.steps:
         found.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -14,7 +14,7 @@ from converters.importers.scaling import without_steps
 from converters.importers.sklearn_pipeline import CLASSIFIERS, Parts, kind
 from converters.importers.tensorflow import first_line
 from converters.models import Predict
-from edge_sdk.contracts import OutputContract
+from edge_sdk.contracts import OutputContract, Standardize, Step
 from edge_sdk.errors import ConversionError
 from edge_sdk.preprocessing import apply_step
 from edge_sdk.tensors import FloatArray
@@ -49,12 +49,29 @@ def linear_of(parts: Parts, output: OutputContract) -> Linear:
     return Linear(weights=weights.T, bias=bias)
 
 
+def with_scaling(linear: Linear, steps: Sequence[Step]) -> Linear:
+    """Return the weights for columns that are not scaled yet.
+
+    Raises:
+        ConversionError: A step clips, which no weights do.
+    """
+    weights, bias = linear.weights, linear.bias
+    for step in reversed(steps):
+        if not isinstance(step, Standardize):
+            raise ConversionError(
+                "the pipeline clips samples of a waveform one by one", remedy="clip in the contract's steps"
+            )
+        weights = weights / np.array(step.std)[:, np.newaxis]
+        bias = bias - np.array(step.mean) @ weights
+    return Linear(weights=weights, bias=bias)
+
+
 def predict_with(estimator: Any, parts: Parts, output: OutputContract, name: str) -> Predict:
     """Return what asks the whole estimator, its own scalers included, in the form that the contract's output has."""
     ask = _question(estimator, output)
 
     def predict(inputs: dict[str, FloatArray]) -> FloatArray:
-        table = _as_trained(parts, without_steps(inputs[name], parts.steps))
+        table = _as_trained(parts, without_steps(inputs[name].reshape(-1, len(parts.order)), parts.steps))
         answers: FloatArray = np.asarray(ask(table), np.float32).reshape(len(table), output.width)
         return answers
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from sklearn.compose import make_column_transformer as table
+from sklearn.compose import make_column_transformer as by_column
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
@@ -28,6 +28,7 @@ from converters.importers.sklearn import import_sklearn
 from converters.models import FloatModel
 from converters.tensors import run_flatbuffer
 from edge_sdk.contracts import (
+    FixedWindows,
     InputContract,
     Label,
     ModelContract,
@@ -39,6 +40,7 @@ from edge_sdk.contracts import (
 from edge_sdk.decisions import probabilities
 from edge_sdk.errors import ConversionError
 from edge_sdk.preprocessing import prepare
+from edge_sdk.signals import SignalFormat
 from edge_sdk.windowing import Window
 
 FEATURES = ("age", "weight", "height", "sex")
@@ -107,8 +109,8 @@ def answers(model: FloatModel, table: pd.DataFrame) -> np.ndarray:
         [MinMaxScaler(feature_range=(0.2, 0.8), clip=True), StandardScaler()],
         [MaxAbsScaler(), "passthrough", RobustScaler(quantile_range=(10, 90))],
         ["passthrough", StandardScaler(with_mean=False), StandardScaler(with_std=False)],
-        [table((StandardScaler(), ["height", "age"]), (MinMaxScaler(), ["sex"]), remainder="passthrough")],
-        [table((RobustScaler(), ["weight"]), remainder=MaxAbsScaler()), StandardScaler()],
+        [by_column((StandardScaler(), ["height", "age"]), (MinMaxScaler(), ["sex"]), remainder="passthrough")],
+        [by_column((RobustScaler(), ["weight"]), remainder=MaxAbsScaler()), StandardScaler()],
     ],
     ids=lambda scalers: " ".join(type(part).__name__ for part in scalers) or "none",
 )
@@ -187,6 +189,38 @@ def test_a_table_without_names_is_taken_with_a_remark(
     assert any("columns without names" in remark for remark in remarks)
 
 
+def waveforms(wanted: ModelContract) -> ModelContract:
+    """The contract of a model of 10 samples of two channels."""
+    reads = InputContract(
+        signal=SignalFormat(kind="accelerometer", unit="m/s2", channels=("x", "y"), sample_rate_hz=10.0),
+        windows=FixedWindows(length_s=1.0, hop_s=1.0),
+        inputs=(ModelInput(name="waveform", takes="waveform", shape=(10, 2)),),
+    )
+    return msgspec.structs.replace(wanted, input=reads)
+
+
+def test_a_table_may_be_the_samples_of_a_waveform(imported: Callable[[Any, ModelContract], FloatModel]) -> None:
+    signal = np.random.default_rng(1).normal(2, 5, (200, 10, 2)).astype(np.float32)
+    table, moving = signal.reshape(200, 20), signal.std(axis=(1, 2)) > 5
+    estimator = make_pipeline(MinMaxScaler(), StandardScaler(), LogisticRegression()).fit(table, moving)
+
+    model = imported(estimator, waveforms(labels("still", "moving", activation="sigmoid")))
+
+    found = run_flatbuffer(model.flatbuffer, {"waveform": signal})
+    np.testing.assert_allclose(found[:, 0], estimator.decision_function(table), atol=1e-5)
+    np.testing.assert_allclose(model.predict({"waveform": signal}), found, atol=1e-5)
+    assert model.contract.input.inputs[0].steps == ()
+
+
+def test_samples_that_are_clipped_one_by_one_are_refused(
+    imported: Callable[[Any, ModelContract], FloatModel],
+) -> None:
+    estimator = make_pipeline(MinMaxScaler(clip=True), LinearRegression()).fit(np.eye(20), np.arange(20))
+
+    with pytest.raises(ConversionError, match="clips samples"):
+        imported(estimator, waveforms(quantities("systolic")))
+
+
 def refused(
     people: pd.DataFrame,
     imported: Callable[[Any, ModelContract], FloatModel],
@@ -214,13 +248,13 @@ THREE = labels("low", "usual", "high", activation="softmax")
         ([PolynomialFeatures(), LogisticRegression()], YES_NO, "PolynomialFeatures is not supported"),
         ([FunctionTransformer(np.log1p), LogisticRegression()], YES_NO, "FunctionTransformer is not supported"),
         (
-            [table((StandardScaler(), ["age"])), LogisticRegression()],
+            [by_column((StandardScaler(), ["age"])), LogisticRegression()],
             YES_NO,
             "drops columns [1, 2, 3]",
         ),
         (
             [
-                table((StandardScaler(), ["age", "sex"]), ("passthrough", ["age"])),
+                by_column((StandardScaler(), ["age", "sex"]), ("passthrough", ["age"])),
                 LogisticRegression(),
             ],
             YES_NO,
@@ -228,7 +262,7 @@ THREE = labels("low", "usual", "high", activation="softmax")
         ),
         (
             [
-                table((StandardScaler(), list(FEATURES)), ("passthrough", ["age"])),
+                by_column((StandardScaler(), list(FEATURES)), ("passthrough", ["age"])),
                 LogisticRegression(),
             ],
             YES_NO,
@@ -236,7 +270,7 @@ THREE = labels("low", "usual", "high", activation="softmax")
         ),
         (
             [
-                table((MinMaxScaler(clip=True), ["age"]), remainder="passthrough"),
+                by_column((MinMaxScaler(clip=True), ["age"]), remainder="passthrough"),
                 LogisticRegression(),
             ],
             YES_NO,

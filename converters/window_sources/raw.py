@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from edge_sdk.errors import ConversionError
 from edge_sdk.tensors import FloatArray
 
 GROUP = "group_"  # begins the name of an array that says which group each window belongs to
+_LONGEST = 500
 
 Array = NDArray[Any]
 
@@ -47,7 +49,8 @@ class RawWindows:
 
 def refused(origin: str, problem: str, remedy: str) -> ConversionError:
     """Return the error that says why windows are no use and what to do."""
-    return ConversionError(f"windows in {origin}: {problem}", remedy=remedy)
+    told = textwrap.shorten(problem, _LONGEST, placeholder=" …")  # in one line, whatever a library said
+    return ConversionError(f"windows in {origin}: {told}", remedy=remedy)
 
 
 def check_finite(raw: RawWindows, name: str, values: FloatArray) -> None:

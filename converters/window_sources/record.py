@@ -49,15 +49,16 @@ def read_channel(path: Path, wanted: SignalFormat) -> Channel:
         header = wfdb.rdheader(str(path))
     if isinstance(header, wfdb.MultiRecord):
         raise refused(str(path), "the record has several segments", f"keep its segments alone, {_OTHER_RECORDS}")
-    name = next((name for name in wanted.channels if name in (header.sig_name or ())), None)
+    names = [name or "one without a name" for name in header.sig_name or ()]
+    name = next((name for name in wanted.channels if name in names), None)
     if name is None:
-        has = ", ".join(header.sig_name or ()) or "none"
+        has = ", ".join(names) or "none"
         raise refused(
             str(path),
             f"the record's channels are {has}, and the model reads {', '.join(wanted.channels)}",
             f"take it out, {_OTHER_RECORDS}",
         )
-    column = header.sig_name.index(name)
+    column = names.index(name)
     _check_format(path, header, column, wanted)
     with _translated(path):
         record = wfdb.rdrecord(str(path), channels=[column], physical=False)

@@ -116,6 +116,8 @@ def test_a_function_that_gives_something_else_is_refused(tmp_path: Path, body: s
     [
         ("raise ValueError('no such patient')", "raised ValueError: no such patient"),
         ("yield 1; raise KeyError('age')", "raised KeyError: 'age'"),
+        ("raise ValueError('one\\n  two')", "raised ValueError: one two"),
+        ("raise ValueError('no ' * 9999)", "no no …"),
         ("raise SystemExit", "raised SystemExit"),
         ("import not_installed_anywhere", "raised ModuleNotFoundError: No module named 'not_installed_anywhere'"),
     ],

@@ -204,6 +204,7 @@ def test_records_without_windows_are_refused_with_the_reasons(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
+        ({"channels": ("", "V2")}, "channels are one without a name, V2, and the model reads II, MLII"),
         ({"channels": ("V1", "V2")}, "channels are V1, V2, and the model reads II, MLII"),
         ({"sample_rate_hz": 250}, "has 250 Hz, and the model reads 360 Hz"),
         ({"unit": "uV"}, "has II in uV, and the model reads mV"),

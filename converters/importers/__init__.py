@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from converters.importers.keras import import_keras
+from converters.importers.onnx import import_onnx
+from converters.importers.pytorch import import_pytorch
 from converters.importers.sklearn import import_sklearn
 from converters.importers.sklearn_files import PICKLES
 from converters.models import FloatModel
@@ -16,6 +18,10 @@ Importer = Callable[[Path, ModelContract, Path], FloatModel]
 IMPORTERS: dict[str, Importer] = {
     ".keras": import_keras,
     ".h5": import_keras,
+    ".onnx": import_onnx,
+    ".pt2": import_pytorch,
+    ".pt": import_pytorch,  # which refuses pickles, with what to do
+    ".pth": import_pytorch,
     ".skops": import_sklearn,
     **dict.fromkeys(PICKLES, import_sklearn),
 }

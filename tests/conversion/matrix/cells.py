@@ -158,6 +158,7 @@ def _save_saved_model(model: Any, folder: Path) -> Path:
 
 
 def _save_onnx(model: Any, folder: Path) -> Path:
+    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports only what was called once
     model.export(folder / "model.onnx", format="onnx", verbose=False)
     return folder / "model.onnx"
 

@@ -52,6 +52,12 @@ def on_a_device(record: Path, contract: ModelContract) -> list[Window]:
     ]
 
 
+@pytest.fixture(scope="module")
+def shown(contract: ModelContract) -> list[Window]:
+    """What an agent would show to the example model of the record that is shipped."""
+    return on_a_device(REPOSITORY / "examples" / "ecg_beats" / "data" / "200", contract)
+
+
 def folder_of(tmp_path: Path, *records: Path) -> Path:
     """Return a folder that lists a few of another folder's records."""
     for record in records:
@@ -77,24 +83,24 @@ def refusal(folder: Path, contract: ModelContract, *, labelled: bool = False) ->
 
 
 def test_a_records_windows_are_those_that_a_device_shows_to_the_model(
-    demo_record: Path, contract: ModelContract
+    demo_record: Path, contract: ModelContract, shown: list[Window]
 ) -> None:
     read = read_windows(demo_record.parent, contract, labelled=False)
 
-    shown = [prepare(window, contract.input) for window in on_a_device(demo_record, contract)]
+    prepared = [prepare(window, contract.input) for window in shown]
     for name, values in read.inputs.items():
-        np.testing.assert_array_equal(values, np.stack([inputs[name] for inputs in shown]))
+        np.testing.assert_array_equal(values, np.stack([inputs[name] for inputs in prepared]))
 
 
 def test_beats_have_the_class_of_the_cardiologists_beat_beside_them(
-    demo_record: Path, contract: ModelContract, labelled: WindowSet
+    demo_record: Path, contract: ModelContract, labelled: WindowSet, shown: list[Window]
 ) -> None:
     record = read_record(demo_record)
     reference = annotated_beats(record.annotated, record.symbols)
     names = [label.name for label in contract.output.labels]
 
     expected = []
-    for window in on_a_device(demo_record, contract):
+    for window in shown:
         nearest = np.abs(reference.samples - window.anchor_index).argmin()
         near = abs(int(reference.samples[nearest]) - window.anchor_index) <= 0.15 * RATE_HZ
         if near and reference.classes[nearest] in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from edge_sdk.settings import load_toml
 Backend = Literal["litert", "edgetpu", "tensorrt"]
 DType = Literal["float32", "float16", "int8", "int16"]
 Count = Annotated[int, msgspec.Meta(gt=0)]
+_MAJOR_MINOR = re.compile(r"\d+\.\d+")
 
 
 class Cpu(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -37,12 +39,28 @@ class Accelerator(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What runs compiled models there, and the numeric types it takes and is fast with."""
+    """What runs compiled models there, and the numeric types it takes and is fast with.
+
+    Attributes:
+        backend: Which kind of compiled model it runs.
+        packages: What to install.
+        dtypes: Types it computes with.
+        fast_dtypes: Those it is fast with.
+        jetpack: For a Jetson, the TensorRT (``MAJOR.MINOR``) that each JetPack (``MAJOR.MINOR``) comes with.
+    """
 
     backend: Backend
     packages: tuple[str, ...]
     dtypes: tuple[DType, ...]
     fast_dtypes: tuple[DType, ...]
+    jetpack: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        for version in (*self.jetpack, *self.jetpack.values()):
+            if not _MAJOR_MINOR.fullmatch(version):
+                raise ValueError(f"'{version}' is not a version like 10.3")
+        if bool(self.jetpack) != (self.backend == "tensorrt"):
+            raise ValueError("a board that runs tensorrt, and no other, says in [runtime.jetpack] which one it has")
 
 
 class System(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from converters.minimum_runtime import minimum_runtime, newer_operators
+from converters.limits import check_limits, flatbuffer_needs
 from converters.models import CompiledModel, OptimizedModel
 from converters.tensors import Flatbuffer
-from edge_sdk.errors import ConversionError
 from edge_sdk.manifest import Artifact
 from edge_sdk.profiles import HardwareProfile
 
@@ -12,21 +13,21 @@ MODEL_PATH = "model.tflite"
 
 
 def compile_arm(model: OptimizedModel, profile: HardwareProfile) -> CompiledModel:
-    """Describe the flatbuffer's tensors under the contract's names and check that the board takes their types.
+    """Describe the flatbuffer's tensors under the contract's names and check that the board can run it.
 
     Raises:
-        ConversionError: The flatbuffer does not load, or the board does not take one of its types.
+        ConversionError: The flatbuffer does not load, or needs types or memory that the board does not have.
     """
     loaded = Flatbuffer(model.data)
     artifact = Artifact(
-        path=MODEL_PATH, backend="litert", targets=(profile.slug,), inputs=loaded.inputs, outputs=(loaded.output,)
+        path=MODEL_PATH,
+        backend="litert",
+        minimum_runtime=minimum_runtime(model.data),
+        targets=(profile.slug,),
+        inputs=loaded.inputs,
+        outputs=(loaded.output,),
     )
-    for spec in (*artifact.inputs, *artifact.outputs):
-        if spec.dtype not in profile.runtime.dtypes:
-            raise ConversionError(
-                f"tensor '{spec.name}' is {spec.dtype}, which {profile.name} does not take",
-                remedy=f"use a recipe for {', '.join(profile.runtime.dtypes)}",
-            )
+    warned = check_limits(flatbuffer_needs(model.data), profile)
     return CompiledModel(
         source=model.source,
         recipe=model.recipe,
@@ -35,5 +36,12 @@ def compile_arm(model: OptimizedModel, profile: HardwareProfile) -> CompiledMode
         predict=loaded.predict,
         reference=model.reference,
         host_flatbuffer=model.data,
-        remarks=model.remarks,
+        notes=_runtime_note(artifact.minimum_runtime, model.data),
+        remarks=(*model.remarks, *warned),
     )
+
+
+def _runtime_note(needs: str, flatbuffer: bytes) -> dict[str, str]:
+    if not needs:
+        return {"runtime": "any, from tflite-runtime 2.14 on"}
+    return {"runtime": f"LiteRT {needs} or newer, for {', '.join(newer_operators(flatbuffer))}"}

@@ -1,0 +1,136 @@
+"""Whether NVIDIA's own parser and builder take a model, asked of TensorRT-RTX in a child process."""
+
+from __future__ import annotations
+
+import importlib.util
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from converters.models import Finding
+from edge_sdk.errors import ConversionError
+
+MODULE = "tensorrt_rtx_bindings"
+HOW_TO_INSTALL = "pip install 'wearable-edge-sdk[jetson-check]' (x86-64 Linux, 220 MB, no GPU needed)"
+_LONGEST_S = 600.0
+
+
+class ParseError(msgspec.Struct, frozen=True, kw_only=True):
+    """What the parser says of one node."""
+
+    node: str
+    operator: str
+    why: str
+
+
+class Probe(msgspec.Struct, frozen=True, kw_only=True):
+    """What NVIDIA's parser and builder made of a model.
+
+    Attributes:
+        version: TensorRT-RTX's.
+        capability: What was built for, e.g. ``SM86``.
+        errors: Of the parser, per node.
+        layers: TensorRT layers of the parsed network.
+        engine_bytes: Size of the built engine; 0 if none was built.
+        messages: Errors the library logged.
+    """
+
+    version: str
+    capability: str
+    errors: tuple[ParseError, ...]
+    layers: int
+    engine_bytes: int
+    messages: tuple[str, ...]
+
+
+def can_check() -> bool:
+    """Return whether TensorRT-RTX is installed here."""
+    return importlib.util.find_spec(MODULE) is not None
+
+
+def check_build(data: bytes, capability: str) -> Probe:
+    """Put a model through NVIDIA's parser and builder.
+
+    Args:
+        data: The ONNX file.
+        capability: The board's compute capability, e.g. ``8.7``.
+
+    Raises:
+        ConversionError: The library crashed, or did not end.
+    """
+    with tempfile.TemporaryDirectory(prefix="edge-tensorrt-") as folder:
+        model, result = Path(folder) / "model.onnx", Path(folder) / "result.json"
+        model.write_bytes(data)
+        command = [sys.executable, "-m", "converters.compilers.jetson.probe", str(model), capability, str(result)]
+        try:
+            child = subprocess.run(
+                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=_LONGEST_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ConversionError(
+                f"NVIDIA's builder did not end within {_LONGEST_S:.0f} s", remedy="simplify the model"
+            ) from error
+        if child.returncode != 0 or not result.exists():
+            raise _crashed(child.returncode, child.stderr)
+        return msgspec.json.decode(result.read_bytes(), type=Probe)
+
+
+def refusal(probe: Probe) -> ConversionError | None:
+    """Return why a model cannot go to a board: NVIDIA's parser or builder refuses it. ``None`` if they take it."""
+    if probe.errors:
+        first = probe.errors[0]
+        more = f", and {len(probe.errors) - 1} more" if len(probe.errors) > 1 else ""
+        return ConversionError(
+            f"NVIDIA's parser does not read {first.operator} '{first.node}' ({_line(first.why)}){more}",
+            remedy="replace that layer or operator in the model",
+        )
+    if not probe.engine_bytes:
+        last = _line(probe.messages[-1]) if probe.messages else "it gave no reason"
+        return ConversionError(f"NVIDIA's builder makes no engine of the model ({last})", remedy="simplify the model")
+    return None
+
+
+def findings(probe: Probe) -> tuple[Finding, ...]:
+    """Return what NVIDIA's parser says, node by node."""
+    return tuple(
+        Finding(
+            subject=f"{error.operator} {error.node}".strip(),
+            verdict="not parsed",
+            reason=_line(error.why),
+            advice="replace that layer or operator in the model",
+        )
+        for error in probe.errors
+    )
+
+
+def notes(probe: Probe | None, capability: str) -> dict[str, str]:
+    """Return the facts for the report.
+
+    Args:
+        probe: What was found; ``None`` if nothing was asked.
+        capability: The board's own.
+    """
+    if probe is None:
+        return {"NVIDIA's parser and builder": f"not checked: TensorRT-RTX is not installed; {HOW_TO_INSTALL}"}
+    built = f"{probe.layers} layers, an engine of {probe.engine_bytes} bytes"
+    own = f"SM{capability.replace('.', '')}"
+    stand_in = "" if probe.capability == own else f", the nearest it knows to the board's {own}"
+    return {
+        "NVIDIA's parser and builder": f"TensorRT-RTX {probe.version} parsed and built it: {built}",
+        "built for": f"{probe.capability}{stand_in}; the board builds its own engine from the same ONNX",
+    }
+
+
+def _crashed(code: int, said: bytes) -> ConversionError:
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+    last = f"; it last said: {lines[-1].strip()[:200]}" if lines else ""
+    return ConversionError(f"NVIDIA's parser or builder crashed ({how}){last}", remedy="simplify the model")
+
+
+def _line(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")

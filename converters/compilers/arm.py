@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from converters.minimum_runtime import minimum_runtime, newer_operators
 from converters.limits import check_limits, flatbuffer_needs
+from converters.minimum_runtime import minimum_runtime, newer_operators
 from converters.models import CompiledModel, OptimizedModel
 from converters.tensors import Flatbuffer
 from edge_sdk.manifest import Artifact

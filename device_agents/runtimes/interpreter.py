@@ -77,7 +77,8 @@ def _check_version(runtime: str, has: str, needs: str) -> None:
     if needs and _numbers(has) < _numbers(needs):
         raise IncompatibleBundle(
             f"the model needs LiteRT {needs} or newer, and this machine has {runtime}",
-            remedy="update the runtime, or convert the model for this one",
+            remedy=f"run: pip install 'ai-edge-litert>={needs}'; or convert the model for older runtimes, with "
+            "'edge-convert convert --recipe int8-compatible'",
         )
 
 

@@ -1,9 +1,6 @@
 from __future__ import annotations
 
-import configparser
-import hashlib
 import json
-import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -15,12 +12,12 @@ import pytest
 
 from device_agents.model_store import ready_model
 from device_agents.runtimes import RUNTIMES, load_runtime
+from device_agents.runtimes.interpreter import InterpreterRuntime
 from edge_sdk.errors import IncompatibleBundle, MissingDependency
 from tests.checks.runtimes import CHECKS, RuntimeUnderTest, opened, results
 from tests.device.bundles import ANSWERS, DATA, HARDWARE, READS, SignedBundle, artifact, make_bundle
-from tests.system.interpreters import interpreters
+from tests.system.tflite import python_with_tflite, quiet
 
-NEWEST_FOR_TFLITE = (3, 11)
 MODELS = ("beats_float", "beats_int8", "ecg_beats")
 
 
@@ -32,22 +29,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, ecg_bundle: Path) -> dict[
 
 @pytest.fixture(scope="module")
 def tflite_python(request: pytest.FixtureRequest) -> Path:
-    """An interpreter with what the extra ``device-tflite`` brings, kept from one run of the tests to the next."""
-    setup = configparser.ConfigParser()
-    setup.read(request.config.rootpath / "setup.cfg")
-    wanted = setup["options"]["install_requires"] + setup["options.extras_require"]["device-tflite"]
-    found = {version: path for version, path in interpreters().items() if version <= NEWEST_FOR_TFLITE}
-    assert found, "tflite-runtime needs Python 3.10 or 3.11: install one, e.g. with 'uv python install 3.11'"
-    version = max(found)
-    digest = hashlib.sha256(f"{version}{wanted}".encode()).hexdigest()[:12]
-    assert request.config.cache is not None
-    folder = request.config.cache.mkdir("device-tflite") / digest
-    if not (folder / "ready").exists():
-        subprocess.run([found[version], "-m", "venv", "--clear", folder], check=True)
-        pip = [folder / "bin" / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        subprocess.run([*pip, *wanted.split("\n")[1:]], check=True)
-        (folder / "ready").touch()
-    return folder / "bin" / "python"
+    return python_with_tflite(request.config)
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +42,6 @@ def by_tflite(
     run = subprocess.run(command, cwd=request.config.rootpath, env=quiet(), capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     return dict(zip(bundles, json.loads(run.stdout), strict=True))
-
-
-def quiet() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -108,6 +86,26 @@ def test_tflite_runtime_refuses_a_model_made_of_newer_operators(
     assert ready_model(bundle.path, trusted_keys=[bundle.trusted_key], hardware=HARDWARE).self_test_cases > 0
 
 
+def test_a_model_that_needs_a_newer_runtime_is_refused_before_it_is_loaded_with_both_remedies() -> None:
+    loaded: list[bytes] = []
+
+    with pytest.raises(IncompatibleBundle) as refusal:
+        InterpreterRuntime(
+            lambda **told: loaded.append(told["model_content"]),
+            name="tflite-runtime",
+            version="2.14.0",
+            litert_version="0",
+            model=b"",
+            artifact=msgspec.structs.replace(artifact("beats_int8"), minimum_runtime="1.1.1"),
+            threads=1,
+        )
+
+    assert loaded == []
+    assert refusal.value.problem == "the model needs LiteRT 1.1.1 or newer, and this machine has tflite-runtime 2.14.0"
+    assert "pip install 'ai-edge-litert>=1.1.1'" in refusal.value.remedy
+    assert "--recipe int8-compatible" in refusal.value.remedy
+
+
 def test_the_preferred_runtime_is_the_first_that_is_installed() -> None:
     model = (DATA / "beats_int8.tflite").read_bytes()
 
@@ -125,9 +123,9 @@ def test_a_chosen_runtime_that_is_missing_is_named_with_what_to_install() -> Non
 
 def test_a_model_for_another_kind_of_board_is_refused() -> None:
     other = artifact("beats_int8")
-    other = type(other)(path=other.path, backend="tensorrt", targets=other.targets, inputs=(), outputs=())
+    other = type(other)(path=other.path, backend="edgetpu", targets=other.targets, inputs=(), outputs=())
 
-    with pytest.raises(IncompatibleBundle, match="compiled for tensorrt, which this version of the agent cannot run"):
+    with pytest.raises(IncompatibleBundle, match="compiled for edgetpu, which this version of the agent cannot run"):
         load_runtime(b"", other, backend="auto", threads=1)
 
 

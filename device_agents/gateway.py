@@ -148,6 +148,7 @@ def load_model(config: AgentConfig) -> ReadyModel:
         hardware=config.hardware,
         backend=config.runtime.backend,
         threads=config.runtime.threads,
+        engines=config.state_dir / "engines",
     )
 
 

@@ -38,7 +38,13 @@ class ReadyModel:
 
 
 def ready_model(
-    path: Path, *, trusted_keys: Sequence[Path], hardware: str, backend: str = "auto", threads: int = 1
+    path: Path,
+    *,
+    trusted_keys: Sequence[Path],
+    hardware: str,
+    backend: str = "auto",
+    threads: int = 1,
+    engines: Path | None = None,
 ) -> ReadyModel:
     """Open a bundle, load what was compiled for this board, and run its self-test.
 
@@ -52,7 +58,7 @@ def ready_model(
     bundle = open_checked_bundle(path, check=partial(check_in_child, trusted_keys=trusted_keys))
     manifest = bundle.manifest
     artifact = manifest.artifact_for(hardware)
-    runtime = load_runtime(bundle.members[artifact.path], artifact, backend=backend, threads=threads)
+    runtime = load_runtime(bundle.members[artifact.path], artifact, backend=backend, threads=threads, engines=engines)
     _check_contracts(manifest, artifact)
     test = bundle.self_test
     run_self_test(runtime, test, name=f"{manifest.model_id} {manifest.model_version}")

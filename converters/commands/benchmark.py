@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from converters.probing.jobs import Machine
 
 _PATH = click.Path(path_type=Path)
-_COLUMNS = ("bundle", "recipe", "runtime", "threads", "median µs", "p95", "p99", "ratio", "load ms", "peak MiB")
+_COLUMNS = ("bundle", "threads", "median µs", "p95", "p99", "ratio", "load ms", "peak MiB")
 
 
 @click.command("benchmark")
@@ -82,13 +82,11 @@ def _show(measurements: Sequence[Measurement]) -> None:
 
     table = Table(title=f"Time of one window, {measurements[0].runs} runs each")
     for column, name in enumerate(_COLUMNS):
-        table.add_column(name, justify="left" if column < 3 else "right", overflow="fold")  # noqa: PLR2004  # words, then figures
+        table.add_column(name, justify="right" if column else "left")
     for measurement, ratio in zip(measurements, ratios(measurements), strict=True):
         times = (measurement.median_us, measurement.p95_us, measurement.p99_us)
         table.add_row(
-            measurement.bundle,
-            measurement.recipe,
-            f"{measurement.runtime} {measurement.runtime_version}",
+            f"{measurement.bundle} {measurement.recipe}",
             str(measurement.threads),
             *(f"{time:.1f}" for time in times),
             f"{ratio:.2f}",
@@ -96,4 +94,5 @@ def _show(measurements: Sequence[Measurement]) -> None:
             f"{measurement.peak_memory_bytes / 2**20:.0f}",
         )
     Console().print(table)
-    click.echo(f"measured {measurements[0].date} on {place(measurements[0])}")
+    first = measurements[0]
+    click.echo(f"measured {first.date} with {first.runtime} {first.runtime_version} on {place(first)}")

@@ -37,7 +37,9 @@ def verify_command(bundle: Path, trust: tuple[Path, ...], apt_sources: Path | No
         _show(outcomes)
         click.echo(f"{emulator.words}; says nothing about a board's speed")
         for runtime in {"litert", "tflite-runtime"} - set(emulator.machines):
-            click.echo(f"note: {runtime} has no wheel for the emulated Python {emulator.python}")
+            click.echo(f"note: {runtime} has no wheel for the emulated Python {emulator.python}, so it was not run")
+        for runtime in set(emulator.machines) - set(emulator.here):
+            click.echo(f"note: {runtime} has no wheel for this machine's Python, so only the signed answers judge it")
     check(outcomes)
 
 
@@ -48,12 +50,11 @@ def _show(outcomes: Sequence[Outcome]) -> None:
             f"        {outcome.cases} windows; from the signed answers {outcome.signed_error:.3g} "
             f"(allowed {outcome.tolerance:.3g})"
         )
-        click.echo(f"        {_beside(outcome)}")
+        if outcome.compared_with:
+            click.echo(f"        {_beside(outcome)}")
 
 
 def _beside(outcome: Outcome) -> str:
-    if not outcome.compared_with:
-        return "not held against another run here"
     if outcome.identical is None:
         return f"float: at most {outcome.here_error:.3g} from {outcome.compared_with}"
     if outcome.identical:

@@ -25,6 +25,7 @@ _LITERT, _TFLITE = "litert", "tflite-runtime"
 # The last release; wheels for Python up to 3.11, made for numpy 1.
 _TFLITE_REQUIREMENTS = ("tflite-runtime==2.14.0", "numpy<2")
 _NEWEST_FOR_TFLITE = (3, 11)
+# Imported once at the end, which proves that they run, and leaves bytecode.
 _MODULES = {_LITERT: "ai_edge_litert.interpreter", _TFLITE: "tflite_runtime.interpreter"}
 _ASK = "import sys, platform; print(*sys.version_info[:2], platform.libc_ver()[1])"
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from converters.jobs import Conversion, Job, Progress
 from converters.pipeline import convert as convert_job
+from converters.window_sources.raw import as_array
 from edge_sdk.contracts import ModelContract
 from edge_sdk.errors import ConversionError
 
@@ -115,7 +116,7 @@ def _save_program(model: Any, path: Path) -> None:
 
 def _windows_file(source: Source, path: Path) -> str:
     if isinstance(source, Mapping):
-        arrays: dict[str, Any] = {name: np.asarray(values) for name, values in source.items()}
+        arrays: dict[str, Any] = {name: as_array(values) for name, values in source.items()}
         np.savez(path, **arrays)
         return str(path)
     return str(source)

@@ -11,9 +11,13 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from converters.jobs import Conversion, Job, Progress
+from converters.jobs import LOAD, READ, Conversion, Job, Progress
 from edge_sdk.errors import ConversionError, EdgeError, MissingDependency
 
+_REMEDIES = {
+    READ: "look at the function that gives the windows",
+    LOAD: "check the model's file, or bring the model in another format",
+}
 Line = Callable[[Job, Path, Progress], Conversion]
 
 
@@ -28,7 +32,7 @@ class Crashed(ConversionError):
         self.step = step
         super().__init__(
             f"the converter crashed in step '{step}' ({how}){last}",
-            remedy="try a recipe that keeps floats, or simplify the model",
+            remedy=_REMEDIES.get(step, "try a recipe that keeps floats, or simplify the model"),
         )
 
 

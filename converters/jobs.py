@@ -11,6 +11,7 @@ from edge_sdk.contracts import ModelContract
 from edge_sdk.manifest import Manifest
 
 AUTO = "auto"
+READ, LOAD = "read the windows", "load the model"  # steps that run what the user brought
 TRY = "try "  # begins the name of a step that tries a recipe
 # Told the step that begins, and which fraction of the whole is done.
 Progress = Callable[[str, float], None]

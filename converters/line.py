@@ -6,16 +6,18 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from converters.calibration import read_windows
 from converters.compilers import compiler_for
 from converters.importers import importer_for
-from converters.jobs import AUTO, Conversion, Job, Progress, SealedBundle, Trial
+from converters.jobs import AUTO, LOAD, READ, Conversion, Job, Progress, SealedBundle, Trial
 from converters.models import VerifiedModel
 from converters.optimizers.recipe import Recipe, load_recipe
 from converters.report import Account, Seal, write_report
 from converters.sealing import seal
 from converters.search import best_model
-from converters.workshop import Windows, Workshop
+from converters.window_sources import collect_windows
+from converters.window_sources.raw import RawWindows
+from converters.windows import Collected
+from converters.workshop import Workshop
 from edge_sdk.contracts import ModelContract
 from edge_sdk.errors import ConversionError, StorageUnavailable
 from edge_sdk.files import sha256_hex
@@ -50,12 +52,12 @@ def run_line(job: Job, folder: Path, progress: Progress) -> Conversion:
     importer, key, places = importer_for(job.model), load_private_key(job.key), _places(job, contract)
     _check_recipe(job, recipe)
 
-    progress("read the windows", 0.05)
-    windows = _read(job, contract)
-    progress("load the model", 0.15)
+    collected = _collected(job, contract, progress)
+    windows = collected.prepared(contract)  # what is wrong with them is said before the model is loaded
+    progress(LOAD, 0.15)
     source = importer(job.model, contract, folder)
     if source.contract != contract:  # the importer moved the model's first step in front of it
-        windows = _read(job, source.contract)
+        windows = collected.prepared(source.contract)
     progress("compare with the source", 0.3)
     shop = Workshop(
         source, windows, budget_points=job.budget_points, folder=folder, edgetpu_compiler=job.edgetpu_compiler
@@ -127,11 +129,19 @@ def _check_recipe(job: Job, recipe: Recipe | None) -> None:
         raise ConversionError(f"recipe '{recipe.name}' trains the model again", remedy="give --training")
 
 
-def _read(job: Job, contract: ModelContract) -> Windows:
-    return Windows(
-        evaluation=read_windows(job.evaluation, contract, labelled=True),
-        calibration=read_windows(job.calibration, contract, labelled=False) if job.calibration else None,
-        training=read_windows(job.training, contract, labelled=True) if job.training else None,
+def _collected(job: Job, contract: ModelContract, progress: Progress) -> Collected:
+    begin, share = 0.02, 0.04
+
+    def collect(source: str, begin: float, *, labelled: bool) -> RawWindows:
+        progress(READ, begin)
+        return collect_windows(
+            source, contract, labelled=labelled, progress=lambda done: progress(READ, begin + share * done)
+        )
+
+    return Collected(
+        evaluation=collect(job.evaluation, begin, labelled=True),
+        calibration=collect(job.calibration, begin + share, labelled=False) if job.calibration else None,
+        training=collect(job.training, begin + 2 * share, labelled=True) if job.training else None,
     )
 
 

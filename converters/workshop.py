@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from converters.calibration import WindowSet
 from converters.compilers import compiler_for, form_for
 from converters.models import CompiledModel, FloatModel, Form, OptimizedModel, VerifiedModel
 from converters.optimizers.apply import optimize
 from converters.optimizers.recipe import Recipe
 from converters.verification import Measured, check_parity, measure, verify
+from converters.windows import Windows
 from edge_sdk.profiles import HardwareProfile
-
-
-@dataclass(frozen=True, kw_only=True)
-class Windows:
-    """Real windows by what they are for."""
-
-    evaluation: WindowSet
-    calibration: WindowSet | None
-    training: WindowSet | None
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """What was noticed while reading them."""
-        given = (self.evaluation, self.calibration, self.training)
-        return tuple(dict.fromkeys(remark for windows in given if windows for remark in windows.remarks))
 
 
 class Workshop:

@@ -13,8 +13,9 @@ from edge_sdk.tensors import FloatArray
 
 _WINDOWS = 64
 _CANDIDATES = 24
+_MULTIPLYING = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL"}
 _INVISIBLE = 1e-4  # noise 40 dB below the signal
-_WORTH_IT = 0.9  # what a layer kept in float must leave of the error, at most
+_WORTH_IT = 0.95  # what a layer kept in float must leave of the error, at most
 # Operators that only move values: keeping them in float saves nothing.
 _MOVING = {
     "RESHAPE",
@@ -62,11 +63,11 @@ def costliest_layers(
     for _ in range(at_most):
         if lowest <= signal * _INVISIBLE:
             break
-        tried = {layer: error((*kept, *found, *names)) for layer, names in layers.items() if not {*names} <= {*found}}
-        best = min(tried, key=lambda layer: tried[layer], default=None)
-        if best is None or tried[best] > lowest * _WORTH_IT:
+        tried = [(error((*kept, *found, *names)), names) for names in layers if not {*names} <= {*found}]
+        best, names = min(tried, default=(lowest, []))
+        if best > lowest * _WORTH_IT:
             break
-        found, lowest = [*found, *layers[best]], tried[best]
+        found, lowest = [*found, *names], best
     return tuple(found)
 
 
@@ -75,18 +76,22 @@ def mean_square_error(first: FloatArray, second: FloatArray) -> float:
     return float(np.mean((first - second) ** 2))
 
 
-def _layers(flatbuffer: bytes) -> dict[str, list[str]]:
-    """Return the tensors that each layer's operators give, by layer.
+def _layers(flatbuffer: bytes) -> list[list[str]]:
+    """Return the tensors that each layer gives: of one operator that multiplies, or of a run of others between two.
 
-    TensorFlow names a tensor after the layers around it, outermost first, the model itself before them. Where names say
-    nothing of layers, every operator is one.
+    A normalization is such a run: to keep one operator of it in float alone gains nothing.
     """
     model = read_model(flatbuffer)
     graph = model.subgraphs[0]
-    layers: dict[str, list[str]] = {}
+    layers: list[list[str]] = []
+    in_run = False
     for operator in graph.operators:
-        if operator_name(model, operator) not in _MOVING:
-            name = graph.tensors[operator.outputs[0]].name.decode()
-            layers.setdefault("/".join(name.split(";")[0].split("/")[:2]), []).append(name)
+        kind, name = operator_name(model, operator), graph.tensors[operator.outputs[0]].name.decode()
+        if kind in _MOVING:
+            continue
+        if kind in _MULTIPLYING or not in_run:
+            layers.append([])
+        layers[-1].append(name)
+        in_run = kind not in _MULTIPLYING
     # Every try is a conversion; of a deep model the layers nearest to the output are tried.
-    return dict(list(layers.items())[-_CANDIDATES:])
+    return layers[-_CANDIDATES:]

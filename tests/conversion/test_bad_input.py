@@ -73,7 +73,7 @@ def test_a_model_that_is_not_there(workbench: Workbench) -> None:
 
 
 def test_a_kind_of_model_no_importer_reads(workbench: Workbench) -> None:
-    other = workbench.folder / "model.pkl"
+    other = workbench.folder / "model.caffemodel"
     other.write_bytes(b"")
 
     assert_refused(workbench.with_(model=other), "no importer reads", ".keras")
@@ -104,8 +104,8 @@ def test_an_unknown_target(workbench: Workbench) -> None:
     assert_refused(workbench.with_(target="raspberry-pi-4"), "raspberry-pi-4", "did you mean 'raspberry-pi-4b'?")
 
 
-def test_a_board_without_a_compiler_yet(workbench: Workbench) -> None:
-    assert_refused(workbench.with_(target="jetson-orin-nano"), "tensorrt", "no compiler")
+def test_a_board_whose_compiler_is_not_installed(workbench: Workbench) -> None:
+    assert_refused(workbench.with_(target="coral-usb-on-pi-4b"), "edgetpu_compiler", "apt-get install")
 
 
 def test_an_unknown_recipe(workbench: Workbench) -> None:

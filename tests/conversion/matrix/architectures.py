@@ -104,7 +104,12 @@ def torch_models() -> dict[str, Callable[[], Any]]:
     def seeded(make: Callable[[], Any]) -> Callable[[], Any]:
         def build() -> Any:
             torch.manual_seed(7)
-            return make().eval()
+            model = make().eval()
+            for weights in model.parameters():  # as Keras begins: PyTorch's own leave answers that hardly vary
+                (nn.init.xavier_uniform_ if weights.ndim > 1 else nn.init.zeros_)(weights)
+            for norm in (part for part in model.modules() if isinstance(part, (nn.BatchNorm1d, nn.LayerNorm))):
+                nn.init.ones_(norm.weight)
+            return model
 
         return build
 

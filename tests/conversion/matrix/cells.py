@@ -15,7 +15,8 @@ from converters.compilers.coral.forecast import forecast
 from converters.importers import importer_for
 from converters.models import FloatModel
 from converters.optimizers.recipe import Recipe, load_recipe
-from converters.workshop import Windows, Workshop
+from converters.windows import Windows
+from converters.workshop import Workshop
 from edge_sdk.codes import Code
 from edge_sdk.contracts import FixedWindows, InputContract, ModelContract, ModelInput, OutputContract, OutputQuantity
 from edge_sdk.errors import ConversionError, EdgeError, VerificationError

@@ -11,7 +11,7 @@ import numpy as np
 from converters.importers.fitting import InputFit, Shape, choose_output, fit_inputs
 from converters.importers.onnx_export import exported
 from converters.importers.onnx_files import read_onnx
-from converters.importers.onnx_graph import RECURRENT, check_operators, saved_model_of
+from converters.importers.onnx_graph import is_recurrent, saved_model_of
 from converters.importers.onnx_simplify import simplified, with_sizes, without_zip_maps
 from converters.importers.tensorflow import components, first_line, float_flatbuffer, saved_model_to_onnx
 from converters.models import FloatModel, Predict
@@ -19,7 +19,7 @@ from edge_sdk.contracts import ModelContract
 from edge_sdk.errors import ConversionError
 from edge_sdk.tensors import FloatArray
 
-_FLOATS, _TENSOR = "tensor(float)", "tensor("
+_FLOATS = "tensor(float)"
 
 
 def import_onnx(path: Path, contract: ModelContract, workspace: Path) -> FloatModel:
@@ -34,12 +34,11 @@ def import_onnx(path: Path, contract: ModelContract, workspace: Path) -> FloatMo
     plain = without_zip_maps(source.proto)
     session = _session(plain)
     fits = fit_inputs(_inputs(session), contract)
-    output = choose_output(_outputs(session), contract.output)
+    output = choose_output(_outputs(session, fits), contract.output)
     fixed = with_sizes(plain, {fit.source: fit.shape for fit in fits}, output)
     simple = simplified(fixed, OPERATORS, workspace)
-    check_operators(simple.graph)
     opset = next(item.version for item in simple.opset_import if item.domain in {"", "ai.onnx"})
-    loops = any(node.op_type in RECURRENT for node in simple.graph.node)
+    loops = is_recurrent(simple.graph)
 
     def folder(*, unroll: bool) -> Path:
         return saved_model_of(simple.graph, opset, contract, fits, workspace, unroll=unroll)
@@ -49,7 +48,7 @@ def import_onnx(path: Path, contract: ModelContract, workspace: Path) -> FloatMo
         contract=contract,
         flatbuffer=float_flatbuffer(looped),
         predict=_predict_with(session, fits, output, contract.output.width),
-        to_onnx=lambda: exported(fixed, fits, contract) or saved_model_to_onnx(looped, contract),
+        to_onnx=lambda: exported(fixed, fits, contract) or saved_model_to_onnx(folder(unroll=True), contract),
         unrolled=(lambda: float_flatbuffer(folder(unroll=True))) if loops else None,
         source_name=path.name,
         source_sha256=source.sha256,
@@ -68,9 +67,13 @@ def _session(proto: Any) -> Any:
     try:
         return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime has an error for each of its status codes
-        raise ConversionError(
-            f"onnxruntime does not run the model ({first_line(error)})", remedy="export it again, with its weights"
-        ) from error
+        raise _does_not_run(error) from error
+
+
+def _does_not_run(error: Exception) -> ConversionError:
+    return ConversionError(
+        f"onnxruntime does not run the model ({first_line(error)})", remedy="export it again, with its weights"
+    )
 
 
 def _inputs(session: Any) -> dict[str, Shape]:
@@ -83,8 +86,15 @@ def _inputs(session: Any) -> dict[str, Shape]:
     return {item.name: _shape(item) for item in session.get_inputs()}
 
 
-def _outputs(session: Any) -> dict[str, Shape]:
-    return {item.name: _shape(item) for item in session.get_outputs() if item.type == _FLOATS}
+def _outputs(session: Any, fits: Sequence[InputFit]) -> dict[str, Shape]:
+    """Return the shapes of the outputs of floats for one window: exporters need not write them down."""
+    names = [item.name for item in session.get_outputs()]
+    try:
+        found = session.run(names, {fit.source: np.zeros(fit.shape, np.float32) for fit in fits})
+    except Exception as error:  # onnxruntime has an error for each of its status codes
+        raise _does_not_run(error) from error
+    pairs = zip(names, found, strict=True)
+    return {name: value.shape for name, value in pairs if getattr(value, "dtype", None) == np.float32}
 
 
 def _shape(item: Any) -> Shape:

@@ -22,7 +22,7 @@ def exported(fixed: Any, fits: Sequence[InputFit], contract: ModelContract) -> b
     """
     import onnx.compose  # noqa: PLC0415  # heavy, and only this function needs it
 
-    if any(item.domain == "ai.onnx.ml" for item in fixed.opset_import):
+    if any(node.domain == "ai.onnx.ml" for node in fixed.graph.node):
         return None  # no board's compiler knows them
     lifted = _lifted(fixed)
     if lifted is None:

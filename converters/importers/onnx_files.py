@@ -13,7 +13,7 @@ from edge_sdk.files import read_bytes
 
 _LARGEST_BYTES = 2**31 - 1  # what Protocol Buffers can hold
 _QUANTIZED = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}
-_BEHIND = {"Loop": "loops", "If": "branches", "Scan": "scans"}
+_BRANCHES = {"If": "branches", "Scan": "scans"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +88,10 @@ def _check_operators(proto: Any) -> None:
                 f"the model is quantized already (operator {node.op_type} of node '{node.name}')",
                 remedy="bring the float model: it is quantized once, for the board",
             )
-        if node.op_type in _BEHIND:
+        if node.op_type in _BRANCHES:
             raise ConversionError(
-                f"the model {_BEHIND[node.op_type]} (operator {node.op_type} of node '{node.name}')",
-                remedy="export it with fixed sizes and without control flow, or bring it as Keras or PyTorch",
+                f"the model {_BRANCHES[node.op_type]} (operator {node.op_type} of node '{node.name}')",
+                remedy="export it without control flow, or bring it as Keras or PyTorch",
             )
 
 

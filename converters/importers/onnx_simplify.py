@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from converters.importers.onnx_graph import every_node, inner_graphs
 from converters.importers.tensorflow import first_line
 from edge_sdk.errors import ConversionError
 
@@ -184,6 +185,6 @@ def _drop_unused(graph: Any) -> None:
     kept = {item.name for item in graph.output}
     for node in reversed(list(graph.node)):
         if kept.intersection(node.output):
-            kept.update(node.input)
+            kept.update(node.input, *(inner.input for graph in inner_graphs(node) for inner in every_node(graph)))
         else:
             graph.node.remove(node)

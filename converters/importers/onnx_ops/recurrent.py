@@ -31,8 +31,8 @@ class Weights:
     Attributes:
         given: What a step's input is multiplied with, (inputs, gates · hidden).
         kept: What the state is multiplied with, (hidden, gates · hidden).
-        given_bias: Added to the first, (gates · hidden,).
-        kept_bias: Added to the second, (gates · hidden,).
+        given_bias: Added to the first, for all steps at once; (gates · hidden,).
+        kept_bias: Added to the second, (gates · hidden,); in the first already unless something comes between.
         activations: In the node's order.
     """
 
@@ -61,12 +61,10 @@ def _rnn(node: Node) -> tuple[Value, ...]:
 
 def _lstm_step(weights: Weights) -> Step:
     gate, cell, out = weights.activations
-    bias = weights.given_bias + weights.kept_bias
 
     def step(given: Any, state: State) -> State:
         hidden, memory = state
-        total = tf.nn.bias_add(given + tf.matmul(hidden, weights.kept), bias)
-        i, o, f, c = tf.split(total, 4, axis=1)
+        i, o, f, c = tf.split(given + tf.matmul(hidden, weights.kept), 4, axis=1)
         memory = gate(f) * memory + gate(i) * cell(c)
         return gate(o) * out(memory), memory
 
@@ -78,7 +76,7 @@ def _gru_step(weights: Weights) -> Step:
 
     def step(given: Any, state: State) -> State:
         (hidden,) = state
-        z, r, n = tf.split(tf.nn.bias_add(given, weights.given_bias), 3, axis=1)
+        z, r, n = tf.split(given, 3, axis=1)
         kept_z, kept_r, kept_n = tf.split(tf.nn.bias_add(tf.matmul(hidden, weights.kept), weights.kept_bias), 3, axis=1)
         update = gate(z + kept_z)
         fresh = new(n + gate(r + kept_r) * kept_n)
@@ -91,11 +89,9 @@ def _gru_step_reset_first(weights: Weights) -> Step:
     gate, new = weights.activations
     size = weights.kept.shape[0]
     gates, last = weights.kept[:, : 2 * size], weights.kept[:, 2 * size :]
-    bias = weights.given_bias + weights.kept_bias
 
     def step(given: Any, state: State) -> State:
         (hidden,) = state
-        given = tf.nn.bias_add(given, bias)
         z, r = tf.split(gate(given[:, : 2 * size] + tf.matmul(hidden, gates)), 2, axis=1)
         fresh = new(given[:, 2 * size :] + tf.matmul(r * hidden, last))
         return (fresh + z * (hidden - fresh),)
@@ -105,8 +101,7 @@ def _gru_step_reset_first(weights: Weights) -> Step:
 
 def _rnn_step(weights: Weights) -> Step:
     (new,) = weights.activations
-    bias = weights.given_bias + weights.kept_bias
-    return lambda given, state: (new(tf.nn.bias_add(given + tf.matmul(state[0], weights.kept), bias)),)
+    return lambda given, state: (new(given + tf.matmul(state[0], weights.kept)),)
 
 
 def _recurrent(
@@ -122,7 +117,7 @@ def _recurrent(
     for number, weights in enumerate(_directions(node, activations)):
         backwards = number == 1 or node.attribute("direction", "forward") == "reverse"
         begin = tuple(_initial(node, 5 + state, number, weights) for state in range(states))
-        given = tf.matmul(rows, weights.given)
+        given = tf.nn.bias_add(tf.matmul(rows, weights.given), weights.given_bias)
         found.append(_over_time(step(weights), given, begin, node, backwards=backwards))
     return _outputs(found, times, states, batch_first=batch_first)
 
@@ -140,6 +135,7 @@ def _directions(node: Node, default: list[str]) -> list[Weights]:
     given, kept = node.constant(1), node.constant(2)
     count, gates = given.shape[0], given.shape[1]
     bias = node.constant(3) if node.has(3) else np.zeros((count, 2 * gates), np.float32)
+    apart = bool(node.attribute("linear_before_reset", 0))
     names = node.attribute("activations", default * count)
     if unknown := set(names) - set(_ACTIVATIONS):
         raise node.refuse(f"its activation is {', '.join(sorted(unknown))}")
@@ -147,7 +143,7 @@ def _directions(node: Node, default: list[str]) -> list[Weights]:
         Weights(
             given=np.ascontiguousarray(given[number].T),
             kept=np.ascontiguousarray(kept[number].T),
-            given_bias=bias[number, :gates],
+            given_bias=bias[number, :gates] + (0 if apart else bias[number, gates:]),
             kept_bias=bias[number, gates:],
             activations=[_ACTIVATIONS[name] for name in names[number * len(default) : (number + 1) * len(default)]],
         )

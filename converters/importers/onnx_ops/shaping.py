@@ -180,6 +180,13 @@ def _depth_to_space(node: Node) -> Value:
     return plain(tf.reshape(blocks, (n, deep, height * block, width * block)))
 
 
+def _reverse_sequence(node: Node) -> Value:
+    x, axis = node.value(), node.attribute("time_axis", 0)
+    if not (np.asarray(node.constant(1)) == x.shape[axis]).all():
+        raise node.refuse("its sequences have lengths of their own")
+    return x.like(tf.reverse(x.tensor, [x.position(axis)]))
+
+
 def _space_to_depth(node: Node) -> Value:
     x, block = node.value(), node.attributes["blocksize"]
     n, channels, height, width = x.shape
@@ -223,6 +230,7 @@ OPERATORS: dict[str, Translate] = {
     "Pad": _pad,
     "Range": _range,
     "Reshape": _reshape,
+    "ReverseSequence": _reverse_sequence,
     "Shape": _shape,
     "Size": _size,
     "Slice": _slice,

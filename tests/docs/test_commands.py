@@ -32,6 +32,7 @@ NOT_RUN = {
     "/opt/edge/bin/pip": "tests/system/test_device_install.py installs",
     ".venv/bin/": "'make' makes that environment",
     "curl": "it needs a hub that runs; tests/hub asks the same",
+    "edge-convert benchmark --ssh": "it needs a board; tests/conversion/test_benchmarking.py measures over SSH",
     "edge-hub": "a hub must have run; tests/hub and tests/system run these",
     "edge-agent": "it needs the configuration of its page; tests/device and tests/system run these",
 }

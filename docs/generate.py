@@ -53,6 +53,7 @@ def _details(profile: HardwareProfile) -> str:
         "",
         f"{profile.cpu.model}; {profile.system.os}; {', '.join(f'`{name}`' for name in profile.runtime.packages)}.",
         "",
+        *(f"- JetPack {jetpack} has TensorRT {has}." for jetpack, has in profile.runtime.jetpack.items()),
         *(f"- {note}" for note in profile.notes),
         "",
         "Sources:",

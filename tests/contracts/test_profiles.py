@@ -1,5 +1,6 @@
 """The hardware profiles: each board as data."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from edge_sdk.profiles import HardwareProfile, load_profile, profile_slugs, read
 
 REPOSITORY = Path(__file__).parents[2]
 BOARD = REPOSITORY / "hardware_profiles" / "coral-dev-board.toml"
+JETSON = BOARD.with_name("jetson-orin-nano.toml")
 OLDEST_PYTHON_WE_SUPPORT = (3, 10)
 
 
@@ -35,7 +37,7 @@ def edited(tmp_path: Path, old: str, new: str) -> Path:
 
 def test_the_boards_we_promise_are_there():
     promised = {"raspberry-pi-4b", "raspberry-pi-5", "raspberry-pi-zero-2-w"}
-    promised |= {"jetson-orin-nano", "coral-usb-on-pi-4b", "coral-dev-board"}
+    promised |= {"jetson-orin-nano", "jetson-nano", "jetson-xavier-nx", "coral-usb-on-pi-4b", "coral-dev-board"}
     assert promised <= set(profile_slugs())
 
 
@@ -64,6 +66,10 @@ class TestEveryBoard:
         profile = load_profile(slug)
         needed = {"litert": None, "edgetpu": "edgetpu", "tensorrt": "cuda"}[profile.runtime.backend]
         assert (profile.accelerator.kind if profile.accelerator else None) == needed
+
+    def test_says_which_tensorrt_it_has_if_it_runs_that(self, slug: str):
+        runtime = load_profile(slug).runtime
+        assert bool(runtime.jetpack) == (runtime.backend == "tensorrt")
 
     def test_says_so_when_its_own_python_is_too_old_for_us(self, slug: str):
         profile = load_profile(slug)
@@ -117,6 +123,21 @@ def test_a_senseless_number_is_refused(tmp_path: Path, value: str):
 def test_a_senseless_supply_is_refused(tmp_path: Path, value: str):
     with pytest.raises(ProfileError, match="supply_w"):
         read_profile(edited(tmp_path, "supply_w = 15.0", f"supply_w = {value}"))
+
+
+def test_a_jetson_that_does_not_say_which_tensorrt_it_has_is_refused(tmp_path: Path):
+    text = JETSON.read_text()
+    path = tmp_path / JETSON.name
+    path.write_text(re.sub(r"\[runtime\.jetpack\]\n(\".*\n)+", "", text))
+    with pytest.raises(ProfileError, match=r"says in \[runtime\.jetpack\] which one it has"):
+        read_profile(path)
+
+
+def test_a_tensorrt_that_is_no_version_is_refused(tmp_path: Path):
+    path = tmp_path / JETSON.name
+    path.write_text(JETSON.read_text().replace('= "10.3"', '= "newest"'))
+    with pytest.raises(ProfileError, match="'newest' is not a version like"):
+        read_profile(path)
 
 
 def test_a_board_in_another_boards_file_is_refused(tmp_path: Path):

@@ -216,7 +216,7 @@ def test_without_tensorrt_it_is_said_what_to_install():
 
 @pytest.mark.skipif(any(map(os.path.exists, GPUS)), reason="this machine has a GPU")
 def test_without_a_gpu_it_is_said_what_is_missing():
-    with pytest.raises((MissingDependency, Unavailable), match="libcudart|the GPU refuses") as refusal:
+    with pytest.raises((MissingDependency, Unavailable), match=r"libcudart|the GPU refuses") as refusal:
         CudaGpu()
     assert refusal.value.remedy
 

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import click
 
+from converters.commands.benchmark import benchmark_command
 from converters.commands.convert import convert_command
 from converters.commands.coral_check import coral_check_command
+from converters.commands.emulator import emulator_command
 from converters.commands.inspect import inspect_command
+from converters.commands.verify import verify_command
 from converters.optimizers.recipe import load_recipe, recipe_names
 from edge_sdk import __version__
 from edge_sdk.commands import EdgeCommand
@@ -49,6 +52,9 @@ def recipes() -> None:
 
 main.add_command(convert_command)
 main.add_command(inspect_command)
+main.add_command(verify_command)
+main.add_command(benchmark_command)
+main.add_command(emulator_command)
 main.add_command(coral_check_command)
 main.add_command(profiles, "targets")
 

@@ -1,4 +1,8 @@
-"""The choice of a recipe by measurement: the fastest that keeps the accuracy budget."""
+"""The choice of a recipe by measurement: the fastest that keeps the accuracy budget.
+
+Only what runs on a CPU can be timed on a workstation. For a GPU or an Edge TPU the smallest that keeps the budget is
+taken.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +53,13 @@ def best_model(
     progress("measure latency", 1.0)
     times_us = latencies_us({name: model.compiled for name, model in kept.items()}, shop)
     timed = [dataclasses.replace(trial, latency_us=times_us.get(trial.recipe, 0.0)) for trial in trials]
-    best = choose([trial for trial in timed if trial.recipe in kept])
+    best = choose([trial for trial in timed if trial.recipe in kept], by_time=profile.runtime.backend == "litert")
     return kept[best.recipe], [dataclasses.replace(trial, chosen=trial.recipe == best.recipe) for trial in timed]
 
 
-def choose(kept: Sequence[Trial]) -> Trial:
-    """Return the fastest; among those as fast, the smallest; among those as small, the first."""
-    limit_us = min(trial.latency_us for trial in kept) * _AS_FAST
+def choose(kept: Sequence[Trial], *, by_time: bool) -> Trial:
+    """Return the fastest if times count; among those as fast, the smallest; among those as small, the first."""
+    limit_us = min(trial.latency_us for trial in kept) * _AS_FAST if by_time else float("inf")
     return min((trial for trial in kept if trial.latency_us <= limit_us), key=lambda trial: trial.model_bytes)
 
 

@@ -9,11 +9,11 @@ from converters.compilers.arm import compile_arm
 from converters.compilers.base import Compiler
 from converters.compilers.coral.compile import compile_coral
 from converters.compilers.coral.compiler import find_compiler
+from converters.compilers.jetson.compile import compile_jetson
 from converters.models import Form
-from edge_sdk.errors import ConversionError
-from edge_sdk.profiles import HardwareProfile
+from edge_sdk.profiles import Backend, HardwareProfile
 
-COMPILERS: dict[str, Compiler] = {"litert": compile_arm, "edgetpu": compile_coral}
+COMPILERS: dict[Backend, Compiler] = {"litert": compile_arm, "edgetpu": compile_coral, "tensorrt": compile_jetson}
 
 
 def compiler_for(profile: HardwareProfile, *, edgetpu_compiler: Path | None = None) -> Compiler:
@@ -24,18 +24,11 @@ def compiler_for(profile: HardwareProfile, *, edgetpu_compiler: Path | None = No
         edgetpu_compiler: Where Google's compiler is, for a board that needs it; ``None`` to look for it.
 
     Raises:
-        ConversionError: This version has none for its backend.
         MissingDependency: It needs a vendor's program that is not installed.
     """
-    backend = profile.runtime.backend
-    if backend not in COMPILERS:
-        raise ConversionError(
-            f"{profile.name} runs {backend} models, and this version has no compiler for them",
-            remedy="choose a board that runs litert; 'edge-convert profiles' lists them",
-        )
-    if backend == "edgetpu":
+    if profile.runtime.backend == "edgetpu":
         return partial(compile_coral, compiler=find_compiler(edgetpu_compiler))
-    return COMPILERS[backend]
+    return COMPILERS[profile.runtime.backend]
 
 
 def form_for(profile: HardwareProfile) -> Form:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from converters.calibration import WindowSet
+from converters.compilers.jetson.optimize import optimize_onnx
 from converters.models import FloatModel, Form, OptimizedModel
 from converters.optimizers.quantize import quantize_model
 from converters.optimizers.recipe import Recipe
-from edge_sdk.errors import ConversionError
 
 
 def optimize(
@@ -26,5 +26,5 @@ def optimize(
         ConversionError: The recipe needs windows that are not there, or cannot be applied to this model.
     """
     if form == "onnx":
-        raise ConversionError("not yet", remedy="")
+        return optimize_onnx(model, recipe, calibration)
     return quantize_model(model, recipe, calibration)

@@ -25,6 +25,7 @@ NOISE = pytest.mark.filterwarnings(
     "ignore:The tensor attributes .* were assigned during export",
 )
 TIME, CHANNELS, ANSWERS = 16, 2, 3
+STEPS = 6  # of recurrent networks, whose loops are written out
 
 
 class Sequential(nn.Sequential):
@@ -136,14 +137,15 @@ def _image() -> nn.Module:
 
 
 _FIRST, _LAST = {"x": (CHANNELS, TIME)}, {"x": (TIME, CHANNELS)}
+_SHORT = {"x": (STEPS, CHANNELS)}
 NETWORKS = {
     "linear": Network(make=lambda: nn.Linear(6, ANSWERS), takes={"input": (6,)}, reads={"x": (6,)}),
     "convolution": Network(make=_convolution, takes=_FIRST, reads=_LAST),
     "depthwise": Network(make=_depthwise, takes=_FIRST, reads=_LAST),
     "residual": Network(make=Residual, takes=_FIRST, reads=_LAST),
     "image": Network(make=_image, takes={"input": (1, 12, 10)}, reads={"x": (12, 10, 1)}),
-    "lstm": Network(make=lambda: Recurrent(nn.LSTM), takes=_LAST, reads=_LAST),
-    "gru": Network(make=lambda: Recurrent(nn.GRU), takes=_LAST, reads=_LAST),
+    "lstm": Network(make=lambda: Recurrent(nn.LSTM), takes=_SHORT, reads=_SHORT),
+    "gru": Network(make=lambda: Recurrent(nn.GRU), takes=_SHORT, reads=_SHORT),
     "dense over time": Network(make=DenseOverTime, takes=_LAST, reads=_LAST),
     "attention": Network(make=Attention, takes=_LAST, reads=_LAST),
     "two inputs": Network(

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from converters.importers.fitting import InputFit, Shape, choose_output, fit_inputs
-from converters.importers.onnx_export import exported
 from converters.importers.onnx_files import read_onnx
-from converters.importers.onnx_graph import is_recurrent, saved_model_of
-from converters.importers.onnx_simplify import simplified, with_sizes, without_zip_maps
-from converters.importers.tensorflow import components, first_line, float_flatbuffer, saved_model_to_onnx
+from converters.importers.onnx_forms import forms_of
+from converters.importers.onnx_simplify import with_sizes, without_zip_maps
+from converters.importers.tensorflow import components, first_line
 from converters.models import FloatModel, Predict
 from edge_sdk.contracts import ModelContract
 from edge_sdk.errors import ConversionError
@@ -28,28 +27,19 @@ def import_onnx(path: Path, contract: ModelContract, workspace: Path) -> FloatMo
     Raises:
         ConversionError: Damaged, quantized, not of the contract, or with an operator that is not translated.
     """
-    from converters.importers.onnx_ops import OPERATORS  # noqa: PLC0415  # imports TensorFlow
-
     source = read_onnx(path)
     plain = without_zip_maps(source.proto)
     session = _session(plain)
     fits = fit_inputs(_inputs(session), contract)
     output = choose_output(_outputs(session, fits), contract.output)
     fixed = with_sizes(plain, {fit.source: fit.shape for fit in fits}, output)
-    simple = simplified(fixed, OPERATORS, workspace)
-    opset = next(item.version for item in simple.opset_import if item.domain in {"", "ai.onnx"})
-    loops = is_recurrent(simple.graph)
-
-    def folder(*, unroll: bool) -> Path:
-        return saved_model_of(simple.graph, opset, contract, fits, workspace, unroll=unroll)
-
-    looped = folder(unroll=False)
+    forms = forms_of(fixed, fits, contract, workspace)
     return FloatModel(
         contract=contract,
-        flatbuffer=float_flatbuffer(looped),
+        flatbuffer=forms.flatbuffer,
         predict=_predict_with(session, fits, output, contract.output.width),
-        to_onnx=lambda: exported(fixed, fits, contract) or saved_model_to_onnx(folder(unroll=True), contract),
-        unrolled=(lambda: float_flatbuffer(folder(unroll=True))) if loops else None,
+        to_onnx=forms.to_onnx,
+        unrolled=forms.unrolled,
         source_name=path.name,
         source_sha256=source.sha256,
         source_bytes=source.size_bytes,

@@ -131,9 +131,7 @@ def renamed(model: Any, inputs: Mapping[str, int], output: str, tensor: int) -> 
     graph = model.subgraphs[0]
     graph.inputs, graph.outputs = list(inputs.values()), [tensor]
     graph.operators = _needed(graph)
-    for each in model.subgraphs:
-        for found in each.tensors:
-            found.shapeSignature = None  # a batch left open is one: the shapes beside it were made for that
+    _drop_unused_codes(model)
     return with_signature(write_model(model), inputs=list(inputs), output=output)
 
 
@@ -144,6 +142,15 @@ def _needed(graph: Any) -> list[Any]:
             wanted.update(int(index) for index in operator.inputs)
             kept.append(operator)
     return kept[::-1]
+
+
+def _drop_unused_codes(model: Any) -> None:
+    """Keep only the operators' names that are used: runtimes refuse a model for one that they do not have."""
+    operators = [operator for graph in model.subgraphs for operator in graph.operators]
+    used = sorted({int(operator.opcodeIndex) for operator in operators})
+    for operator in operators:
+        operator.opcodeIndex = used.index(operator.opcodeIndex)
+    model.operatorCodes = [model.operatorCodes[index] for index in used]
 
 
 def _type_names() -> dict[int, str]:

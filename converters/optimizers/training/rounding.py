@@ -1,0 +1,67 @@
+"""Layers that round as int8 will. Importing this imports Keras: do it inside a function.
+
+The rounding is Keras's own, `keras.quantizers.fake_quant_with_min_max_vars`: gradients pass it unchanged within the
+range, and not at all beyond it (the straight-through estimator of Jacob et al., Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference, 2018).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+_TINY = 1e-8  # a range must not be empty
+
+
+class RoundedActivations(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Rounds a tensor to 256 steps of one size, one of which is 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.low = self.add_weight(name="low", shape=(), initializer="zeros", trainable=False)
+        self.high = self.add_weight(name="high", shape=(), initializer="ones", trainable=False)
+
+    def set_range(self, low: float, high: float) -> None:
+        """Set the smallest and the largest value; 0 is between them in any case."""
+        self.low.assign(min(low, 0.0))
+        self.high.assign(max(high, _TINY))
+
+    def call(self, inputs: Any) -> Any:
+        """Return the inputs, rounded."""
+        return keras.quantizers.fake_quant_with_min_max_vars(inputs, self.low.value, self.high.value)
+
+
+class RoundedWeights(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Calls a layer with its kernels rounded; the kernels themselves stay as they are, and learn.
+
+    Args:
+        layer: Made already; called with one tensor.
+        per_tensor: Whether all of a kernel's channels have one scale.
+    """
+
+    def __init__(self, layer: Any, *, per_tensor: bool) -> None:
+        super().__init__()
+        self.layer, self._per_tensor = layer, per_tensor
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Return what the layer answers."""
+        kernels = [weight for weight in self.layer.weights if weight.name.endswith("kernel")]
+        values = [(kernel, rounded_kernel(kernel, per_tensor=self._per_tensor)) for kernel in kernels]
+        with keras.StatelessScope(values):
+            return self.layer(inputs)
+
+
+def rounded_kernel(kernel: Any, *, per_tensor: bool) -> Any:
+    """Return a kernel's values rounded to 255 steps around 0: of one size for all, or for each channel.
+
+    Channels are those of LiteRT: the last axis, and in a depthwise kernel the last two.
+    """
+    shape = kernel.shape
+    channels = shape[-2] * shape[-1] if kernel.name == "depthwise_kernel" else shape[-1]
+    flat = ops.reshape(kernel.value, (-1, 1 if per_tensor else channels))
+    limit = ops.maximum(ops.stop_gradient(ops.max(ops.abs(flat), axis=0)), _TINY)
+    rounded = keras.quantizers.fake_quant_with_min_max_vars(flat, -limit, limit, narrow_range=True, axis=-1)
+    return ops.reshape(rounded, shape)

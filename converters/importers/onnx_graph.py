@@ -38,20 +38,25 @@ def saved_model_of(
     """
     import tensorflow as tf  # noqa: PLC0415
 
-    from converters.importers.onnx_ops.values import Value  # noqa: PLC0415  # imports TensorFlow
-
-    _check_operators(graph)
+    check_operators(graph)
     folder = Path(tempfile.mkdtemp(prefix="onnx-", dir=workspace))
 
     def call(tensors: Mapping[str, Any]) -> Any:
-        values = {
-            fit.source: Value(tensor=tf.reshape(tensors[fit.name], fit.expanded), order=fit.order) for fit in fits
-        }
-        known = _Translation(opset=opset, unroll=unroll).run(graph, values)
-        return tf.reshape(known[graph.output[0].name].logical, (1, contract.output.width))
+        answer = computed(graph, opset, fits, tensors, unroll=unroll)
+        return tf.reshape(answer, (1, contract.output.width))
 
     export_saved_model(tf.Module(), contract, folder, call=call)
     return folder
+
+
+def computed(graph: Any, opset: int, fits: Sequence[InputFit], tensors: Mapping[str, Any], *, unroll: bool) -> Any:
+    """Return the tensor of a graph's only output, given the contract's inputs by name; arguments as above."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    from converters.importers.onnx_ops.values import Value  # noqa: PLC0415  # imports TensorFlow
+
+    values = {fit.source: Value(tensor=tf.reshape(tensors[fit.name], fit.expanded), order=fit.order) for fit in fits}
+    return _Translation(opset=opset, unroll=unroll).run(graph, values)[graph.output[0].name].logical
 
 
 def is_recurrent(graph: Any) -> bool:
@@ -72,8 +77,12 @@ def inner_graphs(node: Any) -> list[Any]:
     return [item.g for item in node.attribute if item.HasField("g")]
 
 
-def _check_operators(graph: Any) -> None:
-    """Refuse a graph with operators that are not translated, naming all of them."""
+def check_operators(graph: Any) -> None:
+    """Refuse a graph with operators that are not translated, naming all of them.
+
+    Raises:
+        ConversionError: It has one.
+    """
     from converters.importers.onnx_ops import OPERATORS  # noqa: PLC0415
 
     unknown: dict[str, str] = {}

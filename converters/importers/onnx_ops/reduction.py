@@ -41,13 +41,19 @@ def _size(x: Any, **where: Any) -> Any:
     return tf.sqrt(tf.reduce_sum(tf.square(x), **where))
 
 
+def _log_sum_exp(x: Any, *, axis: Any, keepdims: bool) -> Any:
+    largest = tf.reduce_max(x, axis=axis, keepdims=True)
+    total = tf.math.log(tf.reduce_sum(tf.exp(x - largest), axis=axis, keepdims=True)) + largest  # never overflows
+    return total if keepdims else tf.squeeze(total, axis)
+
+
 OPERATORS: dict[str, Translate] = {
     "ArgMax": _arg(tf.argmax),
     "ArgMin": _arg(tf.argmin),
     "ReduceL1": _reduced(lambda x, **where: tf.reduce_sum(tf.abs(x), **where)),
     "ReduceL2": _reduced(_size),
     "ReduceLogSum": _reduced(lambda x, **where: tf.math.log(tf.reduce_sum(x, **where))),
-    "ReduceLogSumExp": _reduced(lambda x, **where: tf.math.log(tf.reduce_sum(tf.exp(x), **where))),
+    "ReduceLogSumExp": _reduced(_log_sum_exp),
     "ReduceMax": _reduced(tf.reduce_max),
     "ReduceMean": _reduced(tf.reduce_mean),
     "ReduceMin": _reduced(tf.reduce_min),

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 FOLDER = Path(__file__).parent / "onnx"
-LINE, IMAGE, CLASSES = (48, 2), (12, 10, 3), 3
+LINE, STEPS, IMAGE, CLASSES = (48, 2), (8, 2), (12, 10, 3), 3
 TORCHSCRIPT_OPSETS, DYNAMO_OPSETS, KERAS_OPSETS, SKLEARN_OPSETS = (9, 17), (18, 21), (12, 18), (9, 21)
 
 
@@ -131,8 +131,8 @@ def torch_models() -> dict[str, tuple[nn.Module, tuple[int, ...]]]:
             ),
             channels_first,
         ),
-        "lstm": (Recurrent(nn.LSTM, both_ways=True), LINE),
-        "gru": (Recurrent(nn.GRU, both_ways=False), LINE),
+        "lstm": (Recurrent(nn.LSTM, both_ways=True), STEPS),
+        "gru": (Recurrent(nn.GRU, both_ways=False), STEPS),
         "attention": (Attention(), channels_first),
         "logistic": (nn.Sequential(nn.Linear(5, CLASSES), nn.Softmax(-1)), (5,)),
     }
@@ -172,8 +172,8 @@ def strip(path: Path) -> None:
 
 
 def keras_models() -> dict[str, keras.Model]:
-    def line(*parts: layers.Layer) -> keras.Model:
-        return keras.Sequential([keras.Input(LINE), *parts])
+    def line(*parts: layers.Layer, shape: tuple[int, ...] = LINE) -> keras.Model:
+        return keras.Sequential([keras.Input(shape), *parts])
 
     given = keras.Input(LINE)
     x = layers.Conv1D(6, 3, strides=2, padding="same", activation="relu")(given)
@@ -213,9 +213,14 @@ def keras_models() -> dict[str, keras.Model]:
         ),
         "residual": keras.Model(given, residual),
         "lstm": line(
-            layers.Bidirectional(layers.LSTM(4, return_sequences=True)), layers.LSTM(5), layers.Dense(CLASSES)
+            layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
+            layers.LSTM(5),
+            layers.Dense(CLASSES),
+            shape=STEPS,
         ),
-        "gru": line(layers.GRU(4, return_sequences=True), layers.GRU(5, go_backwards=True), layers.Dense(CLASSES)),
+        "gru": line(
+            layers.GRU(4, return_sequences=True), layers.GRU(5, go_backwards=True), layers.Dense(CLASSES), shape=STEPS
+        ),
         "attention": keras.Model(given, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(z))),
         "logistic": keras.Sequential([keras.Input((5,)), layers.Dense(CLASSES, activation="softmax")]),
     }

@@ -98,6 +98,31 @@ def conv_model(*, channels: int = 4, activation: str = "Relu") -> bytes:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
 
 
+def recurrent_model() -> bytes:
+    """A GRU over time, and a dense layer on its last state."""
+    random, hidden = np.random.default_rng(6), 5
+    weights = {
+        "w": random.normal(size=(1, 3 * hidden, 2)),
+        "r": random.normal(size=(1, 3 * hidden, hidden)),
+        "dense": random.normal(size=(hidden, 3)),
+    }
+    nodes = [
+        helper.make_node("Transpose", ["waveform"], ["moved"], perm=[1, 0, 2]),
+        helper.make_node("GRU", ["moved", "w", "r"], ["", "state"], hidden_size=hidden),
+        helper.make_node("Squeeze", ["state", "axis"], ["last"]),
+        helper.make_node("MatMul", ["last", "dense"], ["answer"], name="dense"),
+    ]
+    stored = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in weights.items()]
+    graph = helper.make_graph(
+        nodes,
+        "gru",
+        [helper.make_tensor_value_info("waveform", TensorProto.FLOAT, (1, 40, 2))],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, (1, 3))],
+        [*stored, numpy_helper.from_array(np.array([0], np.int64), "axis")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
 def waves(count: int = 60) -> dict[str, FloatArray]:
     return {"waveform": np.random.default_rng(4).normal(size=(count, 40, 2)).astype(np.float32)}
 
@@ -317,6 +342,14 @@ def test_an_operator_that_onnx_does_not_have_is_named(beats: FloatModel):
         optimize_onnx(source, load_recipe("float32"), None)
 
 
+def test_what_stays_float_in_a_recurrent_model_is_said(beats: FloatModel):
+    source = as_source(recurrent_model(), beats)
+    optimized = optimize_onnx(source, load_recipe("int8"), WindowSet(inputs=waves()))
+
+    assert any("float32 inside GRU" in remark for remark in optimized.remarks)
+    assert "QuantizeLinear" in {node.op_type for node in read_onnx(optimized.data).graph.node}
+
+
 @pytest.mark.parametrize("data", [b"", b"not a model", b"\x00" * 64])
 def test_what_is_no_onnx_is_refused(data: bytes):
     with pytest.raises(ConversionError, match="this is no ONNX model"):
@@ -341,6 +374,16 @@ class TestNvidiasCheck:
         assert found.engine_bytes > 0
         assert check.refusal(found) is None
 
+    @needs_rtx
+    def test_a_builder_that_does_not_end_is_no_proof(self):
+        found = check.check_build(recurrent_model(), "8.7", longest_s=5)
+        said = check.notes(found, "8.7")["NVIDIA's parser and builder"]
+
+        assert not found.ended
+        assert found.layers > 0
+        assert said.endswith("not checked")
+        assert check.refusal(found) is None
+
     @pytest.mark.parametrize(
         ("asked", "built"), [("8.7", "SM86"), ("8.6", "SM86"), ("7.2", "SM75"), ("5.3", "SM75"), ("9.0", "SM89")]
     )
@@ -353,7 +396,7 @@ class TestNvidiasCheck:
         crashing.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(crashing))
 
-        with pytest.raises(ConversionError, match=r"crashed \(SIGSEGV\); it last said: free\(\): invalid pointer"):
+        with pytest.raises(ConversionError, match=r"died \(SIGSEGV\); it last said: free\(\): invalid pointer"):
             check.check_build(conv_model(), "8.7")
 
     def test_where_it_is_not_installed_the_report_says_not_checked(self):
@@ -363,7 +406,9 @@ class TestNvidiasCheck:
         assert "pip install" in said
 
     def test_a_builder_without_a_reason_is_an_error_all_the_same(self):
-        silent = check.Probe(version="1", capability="SM86", errors=(), layers=3, engine_bytes=0, messages=())
+        silent = check.Probe(
+            version="1", capability="SM86", errors=(), layers=3, engine_bytes=0, messages=(), ended=True
+        )
         refused = check.refusal(silent)
         assert refused is not None
         assert "no engine" in refused.problem

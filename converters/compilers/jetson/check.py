@@ -16,7 +16,8 @@ from edge_sdk.errors import ConversionError
 
 MODULE = "tensorrt_rtx_bindings"
 HOW_TO_INSTALL = "pip install 'wearable-edge-sdk[jetson-check]' (x86-64 Linux, 220 MB, no GPU needed)"
-_LONGEST_S = 600.0
+# Common models take a second. The builder of TensorRT-RTX 1.7 does not end at all on ONNX's own LSTM and GRU.
+_LONGEST_S = 60.0
 
 
 class ParseError(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +38,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
         layers: TensorRT layers of the parsed network.
         engine_bytes: Size of the built engine; 0 if none was built.
         messages: Errors the library logged.
+        ended: Whether the builder came to an end.
     """
 
     version: str
@@ -45,6 +47,7 @@ class Probe(msgspec.Struct, frozen=True, kw_only=True):
     layers: int
     engine_bytes: int
     messages: tuple[str, ...]
+    ended: bool
 
 
 def can_check() -> bool:
@@ -52,35 +55,39 @@ def can_check() -> bool:
     return importlib.util.find_spec(MODULE) is not None
 
 
-def check_build(data: bytes, capability: str) -> Probe:
+def check_build(data: bytes, capability: str, *, longest_s: float = _LONGEST_S) -> Probe:
     """Put a model through NVIDIA's parser and builder.
 
     Args:
         data: The ONNX file.
         capability: The board's compute capability, e.g. ``8.7``.
+        longest_s: When to give up; then what the parser said is returned.
 
     Raises:
-        ConversionError: The library crashed, or did not end.
+        ConversionError: The library crashed, or its parser did not end.
     """
     with tempfile.TemporaryDirectory(prefix="edge-tensorrt-") as folder:
         model, result = Path(folder) / "model.onnx", Path(folder) / "result.json"
         model.write_bytes(data)
         command = [sys.executable, "-m", "converters.compilers.jetson.probe", str(model), capability, str(result)]
-        try:
-            child = subprocess.run(
-                command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=_LONGEST_S, check=False
-            )
-        except subprocess.TimeoutExpired as error:
-            raise ConversionError(
-                f"NVIDIA's builder did not end within {_LONGEST_S:.0f} s", remedy="simplify the model"
-            ) from error
-        if child.returncode != 0 or not result.exists():
-            raise _crashed(child.returncode, child.stderr)
+        code, said = _run(command, longest_s)
+        if code or not result.exists():
+            raise _crashed(code, said)
         return msgspec.json.decode(result.read_bytes(), type=Probe)
 
 
+def _run(command: list[str], longest_s: float) -> tuple[int, bytes]:
+    try:
+        child = subprocess.run(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=longest_s, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return 0, b"nothing for a long time"
+    return child.returncode, child.stderr
+
+
 def refusal(probe: Probe) -> ConversionError | None:
-    """Return why a model cannot go to a board: NVIDIA's parser or builder refuses it. ``None`` if they take it."""
+    """Return why a model cannot go to a board: NVIDIA's parser or builder refuses it; ``None`` if neither does."""
     if probe.errors:
         first = probe.errors[0]
         more = f", and {len(probe.errors) - 1} more" if len(probe.errors) > 1 else ""
@@ -88,7 +95,7 @@ def refusal(probe: Probe) -> ConversionError | None:
             f"NVIDIA's parser does not read {first.operator} '{first.node}' ({_line(first.why)}){more}",
             remedy="replace that layer or operator in the model",
         )
-    if not probe.engine_bytes:
+    if probe.ended and not probe.engine_bytes:
         last = _line(probe.messages[-1]) if probe.messages else "it gave no reason"
         return ConversionError(f"NVIDIA's builder makes no engine of the model ({last})", remedy="simplify the model")
     return None
@@ -116,6 +123,9 @@ def notes(probe: Probe | None, capability: str) -> dict[str, str]:
     """
     if probe is None:
         return {"NVIDIA's parser and builder": f"not checked: TensorRT-RTX is not installed; {HOW_TO_INSTALL}"}
+    if not probe.ended:
+        said = f"TensorRT-RTX {probe.version} parsed it ({probe.layers} layers); its builder did not end: not checked"
+        return {"NVIDIA's parser and builder": said}
     built = f"{probe.layers} layers, an engine of {probe.engine_bytes} bytes"
     own = f"SM{capability.replace('.', '')}"
     stand_in = "" if probe.capability == own else f", the nearest it knows to the board's {own}"
@@ -129,7 +139,7 @@ def _crashed(code: int, said: bytes) -> ConversionError:
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
     last = f"; it last said: {lines[-1].strip()[:200]}" if lines else ""
-    return ConversionError(f"NVIDIA's parser or builder crashed ({how}){last}", remedy="simplify the model")
+    return ConversionError(f"NVIDIA's parser or builder died ({how}){last}", remedy="simplify the model")
 
 
 def _line(text: str) -> str:

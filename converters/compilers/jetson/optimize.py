@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.calibration import WindowSet
-from converters.compilers.jetson.graphs import OnnxModel, require_standard_operators
+from converters.compilers.jetson.graphs import OnnxModel, read_onnx, require_standard_operators
 from converters.compilers.jetson.precision import Int8Quantizer, to_float16
 from converters.models import FloatModel, OptimizedModel
 from converters.optimizers.recipe import FloatLayers, Recipe
@@ -20,6 +20,7 @@ from edge_sdk.tensors import FloatArray
 # Every try is a model quantized and run; of a deep model the layers nearest to the output are tried.
 _CANDIDATES = 24
 _TRIAL_WINDOWS = 64
+_RECURRENT = {"Loop", "Scan", "LSTM", "GRU", "RNN"}
 
 
 def optimize_onnx(model: FloatModel, recipe: Recipe, calibration: WindowSet | None) -> OptimizedModel:
@@ -56,7 +57,12 @@ def _int8(data: bytes, recipe: Recipe, calibration: WindowSet | None) -> tuple[b
         if recipe.float_layers:
             kept = _named(quantizer.layers(), recipe.float_layers)
             kept += _costliest(data, quantizer, calibration, kept=kept, at_most=recipe.float_layers.at_most)
-        return quantizer.quantize(kept), tuple(f"kept in float32: {name}" for name in kept)
+        return quantizer.quantize(kept), (*_loops(data), *(f"kept in float32: {name}" for name in kept))
+
+
+def _loops(data: bytes) -> tuple[str, ...]:
+    found = sorted({node.op_type for node in read_onnx(data).graph.node} & _RECURRENT)
+    return (f"float32 inside {', '.join(found)}: TensorRT has no int8 there",) if found else ()
 
 
 def _named(layers: Sequence[str], wanted: FloatLayers) -> tuple[str, ...]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edge_sdk.files import write_atomic
 
-def probe(data: bytes, capability: str) -> dict[str, Any]:
-    """Parse and build a model.
+
+def probe(data: bytes, capability: str, tell: Callable[[dict[str, Any]], object]) -> None:
+    """Parse and build a model; tell what was found after parsing, and again after building, which may never end.
 
     Args:
         data: The ONNX file.
         capability: Name of a member of TensorRT-RTX's ``ComputeCapability``; the nearest one above it is taken when
             there is none of that name.
+        tell: Takes what was found.
     """
     import tensorrt_rtx_bindings as trt  # noqa: PLC0415  # proprietary, 220 MB, and optional
 
@@ -35,14 +39,16 @@ def probe(data: bytes, capability: str) -> dict[str, Any]:
         "layers": int(network.num_layers),
         "engine_bytes": 0,
         "messages": log.lines,
+        "ended": not parsed,
     }
+    tell(found)
     if parsed:
         config = builder.create_builder_config()
         config.num_compute_capabilities = 1
         config.set_compute_capability(getattr(trt.ComputeCapability, chosen), 0)
         engine = builder.build_serialized_network(network, config)
-        found["engine_bytes"] = int(engine.nbytes) if engine is not None else 0
-    return found
+        built_bytes = int(engine.nbytes) if engine is not None else 0
+        tell({**found, "engine_bytes": built_bytes, "ended": True})
 
 
 def nearest(capability: str, known: list[str]) -> str:
@@ -76,4 +82,4 @@ def _recorder(trt: Any) -> Any:
 
 if __name__ == "__main__":
     model, wanted, result = sys.argv[1:]
-    Path(result).write_text(json.dumps(probe(Path(model).read_bytes(), wanted)))
+    probe(Path(model).read_bytes(), wanted, lambda found: write_atomic(Path(result), json.dumps(found).encode()))

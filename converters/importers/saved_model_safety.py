@@ -33,6 +33,8 @@ def check_harmless(folder: Path) -> bool:
     """
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel  # noqa: PLC0415  # heavy, and only used here
 
+    if not (folder / _FILE).is_file():
+        raise _damaged(folder, f"it has no {_FILE}")
     if (folder / _FILE).stat().st_size > _LARGEST_BYTES:
         raise _damaged(folder, "its graph is too large")
     data = read_bytes(folder / _FILE, what="model")

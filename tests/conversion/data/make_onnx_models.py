@@ -12,15 +12,15 @@ import keras
 import numpy as np
 import onnx
 import torch
-from keras import layers
 from skl2onnx import to_onnx
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from tests.conversion.keras_networks import CLASSES, STEPS, keras_models
+
 FOLDER = Path(__file__).parent / "onnx"
-LINE, STEPS, IMAGE, CLASSES = (48, 2), (8, 2), (12, 10, 3), 3
 TORCHSCRIPT_OPSETS, DYNAMO_OPSETS, KERAS_OPSETS, SKLEARN_OPSETS = (9, 17), (18, 21), (12, 18), (9, 21)
 
 
@@ -169,61 +169,6 @@ def strip(path: Path) -> None:
     for value in (*model.graph.value_info, *model.graph.input, *model.graph.output, *model.graph.initializer):
         del value.metadata_props[:]
     onnx.save(model, path)
-
-
-def keras_models() -> dict[str, keras.Model]:
-    def line(*parts: layers.Layer, shape: tuple[int, ...] = LINE) -> keras.Model:
-        return keras.Sequential([keras.Input(shape), *parts])
-
-    given = keras.Input(LINE)
-    x = layers.Conv1D(6, 3, strides=2, padding="same", activation="relu")(given)
-    y = layers.Conv1D(6, 3, padding="same")(x)
-    residual = layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(layers.ReLU()(layers.Add()([x, y]))))
-    z = layers.Conv1D(8, 4, strides=4)(given)
-    z = layers.LayerNormalization()(layers.MultiHeadAttention(2, 4)(z, z) + z)
-    z = layers.Dense(8, activation="swish")(z)
-    return {
-        "cnn1d": line(
-            layers.Conv1D(4, 5, padding="same", use_bias=False),
-            layers.BatchNormalization(),
-            layers.ReLU(),
-            layers.MaxPooling1D(2),
-            layers.Conv1D(6, 3, dilation_rate=2, activation="elu"),
-            layers.Flatten(),
-            layers.Dense(CLASSES, activation="softmax"),
-        ),
-        "cnn2d": keras.Sequential(
-            [
-                keras.Input(IMAGE),
-                layers.Conv2D(4, 3, strides=2, padding="same", activation="relu6"),
-                layers.AveragePooling2D(2),
-                layers.Conv2D(5, 2),
-                layers.LeakyReLU(0.1),
-                layers.GlobalMaxPooling2D(),
-                layers.Dense(CLASSES),
-            ]
-        ),
-        "depthwise": line(
-            layers.DepthwiseConv1D(5, strides=2, depth_multiplier=3, padding="same"),
-            layers.BatchNormalization(),
-            layers.Activation("hard_swish"),
-            layers.SeparableConv1D(4, 3),
-            layers.GlobalAveragePooling1D(),
-            layers.Dense(CLASSES),
-        ),
-        "residual": keras.Model(given, residual),
-        "lstm": line(
-            layers.Bidirectional(layers.LSTM(4, return_sequences=True)),
-            layers.LSTM(5),
-            layers.Dense(CLASSES),
-            shape=STEPS,
-        ),
-        "gru": line(
-            layers.GRU(4, return_sequences=True), layers.GRU(5, go_backwards=True), layers.Dense(CLASSES), shape=STEPS
-        ),
-        "attention": keras.Model(given, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(z))),
-        "logistic": keras.Sequential([keras.Input((5,)), layers.Dense(CLASSES, activation="softmax")]),
-    }
 
 
 def save_keras() -> None:

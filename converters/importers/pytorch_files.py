@@ -20,10 +20,23 @@ from edge_sdk.errors import ConversionError, MissingDependency
 
 _SAVE = "torch.export.save(torch.export.export(model.eval(), (example,)), '{}.pt2')"
 # What a program for one window is made of: functions of tensors, and arithmetic on the size of the batch.
-_FUNCTION = re.compile(r"torch\.ops\.aten\.\w+\.\w+|_operator\.(getitem|add|sub|mul|floordiv|mod|eq|ne|ge|gt|le|lt)")
-_EXPRESSION = re.compile(
-    r"((Symbol|Integer|Add|Mul|FloorDiv|Mod|Pow)\(|'[a-z]+\d*'|(positive|integer|nonnegative)=True|[\d\s,()+*-])*"
+_FUNCTION = re.compile(
+    r"torch\.ops\.aten\.\w+\.\w+|torch\.ops\.higher_order\.wrap_with_set_grad_enabled|"
+    r"_operator\.(getitem|add|sub|mul|floordiv|mod|eq|ne|ge|gt|le|lt)"
 )
+_EXPRESSION = re.compile(
+    r"((Symbol|Integer|Add|Mul|FloorDiv|Mod|Pow|Min|Max|Eq|Ne|Ge|Gt|Le|Lt)\(|'[a-z]+\d*'|True|False|"
+    r"(positive|integer|nonnegative)=True|[\d\s,()+*-])*"
+)
+_GUARD = re.compile(r"L\['\w+'\]\.size\(\)\[\d+\] [=!<>]=? (\d+|L\['\w+'\]\.size\(\)\[\d+\])")
+_NAME = re.compile(r"[\w.]*")
+_ALLOWED = {
+    "target": _FUNCTION,
+    "expr_str": _EXPRESSION,
+    "guards_code": _GUARD,
+    "forward_arg_names": _NAME,
+    "name": _NAME,
+}
 _WEIGHTS = re.compile(r"data/(weights|constants)/((weight|tensor)_\d+|[\w.]+_config\.json)")
 _OTHER_MEMBERS = re.compile(
     r"models/\w+\.json|data/sample_inputs/\w+\.pt|archive_format|archive_version|\.?data/version|byteorder|\.data/\w+|extra/.*"
@@ -103,10 +116,7 @@ def _check_members(path: Path, members: dict[str, bytes]) -> None:
     configs = [json.loads(data) for name, data in members.items() if name.endswith("_config.json")]
     strange += [f"pickled {value}" for config in configs for key, value in _texts(config) if key == "use_pickle"]
     for key, value in _texts(json.loads(members[models[0]])):
-        pattern = {"target": _FUNCTION, "expr_str": _EXPRESSION}.get(key)
-        if (pattern and not pattern.fullmatch(value)) or key == "guards_code":
-            strange.append(value)
-        if key in {"forward_arg_names", "name"} and not re.fullmatch(r"[\w.]*", value):
+        if key in _ALLOWED and not _ALLOWED[key].fullmatch(value):
             strange.append(value)
     if strange:
         raise ConversionError(

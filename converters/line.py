@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from converters.compilers import compiler_for
@@ -112,8 +113,9 @@ def _make(
             progress(step, _BEFORE + share * (number + done))
 
         if recipe:
-            tell(f"convert for {place.profile.slug}", 0.0)
-            made.append(shop.make(recipe, place.profile))
+            step = f"convert for {place.profile.slug}"
+            tell(step, 0.0)
+            made.append(shop.make(recipe, place.profile, progress=partial(tell, step)))
         else:
             best, tried = best_model(shop, place.profile, crashed=job.crashed, progress=tell)
             made.append(best)
@@ -141,7 +143,7 @@ def _collected(job: Job, contract: ModelContract, progress: Progress) -> Collect
     return Collected(
         evaluation=collect(job.evaluation, begin, labelled=True),
         calibration=collect(job.calibration, begin + share, labelled=False) if job.calibration else None,
-        training=collect(job.training, begin + 2 * share, labelled=True) if job.training else None,
+        training=collect(job.training, begin + 2 * share, labelled=False) if job.training else None,
     )
 
 

@@ -10,11 +10,16 @@ from converters.importers.tensorflow import components
 from converters.models import VerifiedModel
 from edge_sdk.bundle import file_entries, write_bundle
 from edge_sdk.manifest import SCHEMA_MAJOR, SCHEMA_MINOR, Component, Manifest, Provenance
+from edge_sdk.profiles import Backend
 from edge_sdk.selftest import encode_self_test
 
 SELF_TEST_PATH = "selftest.msgpack"
 # What made and proved the model, besides what read it.
-_TOOLS = ("tensorflow", "litert-quantizer", "ai-edge-litert", "wearable-edge-sdk")
+_TOOLS: dict[Backend, tuple[str, ...]] = {
+    "litert": ("tensorflow", "litert-quantizer", "ai-edge-litert", "wearable-edge-sdk"),
+    "edgetpu": ("tensorflow", "litert-quantizer", "ai-edge-litert", "wearable-edge-sdk"),
+    "tensorrt": ("onnx", "onnxruntime", "ai-edge-litert", "wearable-edge-sdk"),
+}
 
 
 def seal(model: VerifiedModel, path: Path, *, key: Ed25519PrivateKey) -> Manifest:
@@ -35,7 +40,7 @@ def seal(model: VerifiedModel, path: Path, *, key: Ed25519PrivateKey) -> Manifes
         provenance=Provenance(
             source_name=source.source_name,
             source_sha256=source.source_sha256,
-            components=_unique((*source.components, *components(*_TOOLS))),
+            components=_unique((*source.components, *components(*_TOOLS[compiled.artifact.backend]))),
         ),
         self_test=SELF_TEST_PATH,
     )

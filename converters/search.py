@@ -17,7 +17,7 @@ from converters.jobs import TRY, Progress, Trial
 from converters.models import CompiledModel, VerifiedModel
 from converters.optimizers.recipe import Recipe, load_recipe, recipe_names
 from converters.verification import Measured
-from converters.workshop import Workshop
+from converters.workshop import Told, Workshop
 from edge_sdk.errors import ConversionError, MissingDependency, VerificationError
 from edge_sdk.profiles import HardwareProfile
 
@@ -39,8 +39,9 @@ def best_model(
     kept: dict[str, VerifiedModel] = {}
     trials: list[Trial] = []
     for number, recipe in enumerate(recipes):
-        progress(f"{TRY}{recipe.name}", number / len(recipes))
-        trial, made = _tried(shop, recipe, profile, crashed=crashed)
+        told = _part(progress, f"{TRY}{recipe.name}", number, len(recipes))
+        told(0.0)
+        trial, made = _tried(shop, recipe, profile, crashed=crashed, told=told)
         trials.append(trial)
         if made:
             kept[recipe.name] = made
@@ -93,6 +94,10 @@ def latencies_us(models: dict[str, CompiledModel], shop: Workshop) -> dict[str, 
     return {name: float(np.median(times)) for name, times in rounds.items()}
 
 
+def _part(progress: Progress, step: str, number: int, count: int) -> Told:
+    return lambda done: progress(step, (number + done) / count)
+
+
 def _possible(recipe: Recipe, shop: Workshop, profile: HardwareProfile) -> bool:
     """Leave out what lacks its windows, and what the board's compiler cannot take at all."""
     if recipe.needs_calibration and shop.windows.calibration is None:
@@ -105,13 +110,13 @@ def _possible(recipe: Recipe, shop: Workshop, profile: HardwareProfile) -> bool:
 
 
 def _tried(
-    shop: Workshop, recipe: Recipe, profile: HardwareProfile, *, crashed: Sequence[str]
+    shop: Workshop, recipe: Recipe, profile: HardwareProfile, *, crashed: Sequence[str], told: Told
 ) -> tuple[Trial, VerifiedModel | None]:
     if recipe.name in crashed:
         reason = "native code died in this step"
         return Trial(profile=profile.slug, recipe=recipe.name, outcome="crashed", reason=reason), None
     try:
-        measured = shop.measure(shop.compile(recipe, profile))
+        measured = shop.measure(shop.compile(recipe, profile, progress=told))
     except MissingDependency:
         raise
     except ConversionError as error:

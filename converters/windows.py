@@ -43,7 +43,7 @@ class Collected:
         """
         evaluation = prepare_windows(self.evaluation, contract, labelled=True)
         calibration = prepare_windows(self.calibration, contract, labelled=False) if self.calibration else None
-        training = prepare_windows(self.training, contract, labelled=True) if self.training else None
+        training = prepare_windows(self.training, contract, labelled=False) if self.training else None
         seen = {"calibration": calibration, "training": training}
         shared = [
             remark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,10 +10,17 @@ import msgspec
 from converters.compilers import compiler_for, form_for
 from converters.models import CompiledModel, FloatModel, Form, OptimizedModel, VerifiedModel
 from converters.optimizers.apply import optimize
-from converters.optimizers.recipe import Recipe
+from converters.optimizers.recipe import Pruning, Recipe, Training
+from converters.optimizers.training import train_again
 from converters.verification import Measured, check_parity, measure, verify
 from converters.windows import Windows
 from edge_sdk.profiles import HardwareProfile
+
+Told = Callable[[float], None]
+
+
+def silent(_done: float) -> None:
+    """Tell nobody."""
 
 
 class Workshop:
@@ -48,26 +56,27 @@ class Workshop:
         self._parity_error = check_parity(source, windows.evaluation.inputs, self.expected)
         self._budget_points, self._folder, self._edgetpu_compiler = budget_points, folder, edgetpu_compiler
         self._optimized: dict[tuple[Recipe, Form], OptimizedModel] = {}
+        self._again: dict[tuple[Pruning | None, Training | None], FloatModel] = {}
 
-    def make(self, recipe: Recipe, profile: HardwareProfile) -> VerifiedModel:
+    def make(self, recipe: Recipe, profile: HardwareProfile, *, progress: Told = silent) -> VerifiedModel:
         """Return the model by a recipe, compiled for a board and proved.
 
         Raises:
             ConversionError: The recipe or the compiler refused.
             VerificationError: It lost more than the budget allows.
         """
-        return self.judge(self.measure(self.compile(recipe, profile)))
+        return self.judge(self.measure(self.compile(recipe, profile, progress=progress)))
 
-    def compile(self, recipe: Recipe, profile: HardwareProfile) -> CompiledModel:
+    def compile(self, recipe: Recipe, profile: HardwareProfile, *, progress: Told = silent) -> CompiledModel:
         """Return the model by a recipe, compiled for a board.
 
         Raises:
             ConversionError: The recipe or the compiler refused.
         """
         compiler = compiler_for(profile, edgetpu_compiler=self._edgetpu_compiler)
-        return compiler(self.optimize(recipe, profile), profile)
+        return compiler(self.optimize(recipe, profile, progress=progress), profile)
 
-    def optimize(self, recipe: Recipe, profile: HardwareProfile) -> OptimizedModel:
+    def optimize(self, recipe: Recipe, profile: HardwareProfile, *, progress: Told = silent) -> OptimizedModel:
         """Return the model by a recipe, in the form that a board's compiler takes.
 
         Raises:
@@ -78,15 +87,18 @@ class Workshop:
             # The Edge TPU's compiler stopped before newer operator versions.
             recipe = msgspec.structs.replace(recipe, compatible=True)
         if (recipe, form) not in self._optimized:
-            self._optimized[recipe, form] = optimize(
-                self.source,
-                recipe,
-                form=form,
-                calibration=self.windows.calibration,
-                training=self.windows.training,
-                folder=self._folder,
-            )
+            model = self._trained(recipe, progress) if recipe.training else self.source
+            self._optimized[recipe, form] = optimize(model, recipe, form=form, calibration=self.windows.calibration)
         return self._optimized[recipe, form]
+
+    def _trained(self, recipe: Recipe, progress: Told) -> FloatModel:
+        """Return the model as a recipe trained it, once for all boards."""
+        lesson = (recipe.pruning, recipe.training)
+        if lesson not in self._again:
+            self._again[lesson] = train_again(
+                self.source, recipe, self.windows.training, self._folder, progress=progress
+            )
+        return self._again[lesson]
 
     def measure(self, compiled: CompiledModel) -> Measured:
         """Return a compiled model's figures on the evaluation windows."""

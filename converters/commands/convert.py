@@ -26,7 +26,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--recipe", default="int8", show_default=True, help=f"See 'edge-convert recipes'; '{AUTO}' measures.")
 @click.option("--calibration", help="Real windows for activation ranges.")
 @click.option("--evaluation", required=True, help="Held-out labelled windows.")
-@click.option("--training", help="Labelled windows for recipes that train the model again.")
+@click.option("--training", help="Windows for recipes that train the model again.")
 @click.option(
     "--budget-points",
     type=click.FloatRange(0, 100),

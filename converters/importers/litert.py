@@ -12,7 +12,7 @@ from converters.importers.fitting import InputFit, Shape, choose_output, fit_inp
 from converters.importers.litert_files import Ends, check_float, ends_of, renamed
 from converters.importers.litert_onnx import litert_to_onnx
 from converters.importers.litert_sizes import fix_sizes
-from converters.importers.tensorflow import components
+from converters.importers.tensorflow import components, first_line
 from converters.models import FloatModel, Predict
 from edge_sdk.contracts import ModelContract
 from edge_sdk.errors import ConversionError
@@ -85,8 +85,13 @@ def _predict_with(data: bytes, inputs: Mapping[str, int], output: int) -> Predic
     """Return what asks LiteRT for the file as it was brought."""
     from ai_edge_litert.interpreter import Interpreter  # noqa: PLC0415  # native, and only the child needs it
 
-    interpreter = Interpreter(model_content=data, num_threads=1)
-    interpreter.allocate_tensors()
+    try:
+        interpreter = Interpreter(model_content=data, num_threads=1)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ConversionError(
+            f"LiteRT does not run the model ({first_line(error)})", remedy="export it again with LiteRT's own operators"
+        ) from error
 
     def predict(given: dict[str, FloatArray]) -> FloatArray:
         answers = []

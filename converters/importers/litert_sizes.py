@@ -10,9 +10,11 @@ from converters.flatbuffers import operator_name
 from converters.importers.tensorflow import first_line
 from edge_sdk.errors import ConversionError
 
+_ANY = -1
+
 
 def fix_sizes(model: Any, data: bytes) -> None:
-    """Write into a model the sizes that one window has, and compute what only depends on them.
+    """Write into a model that leaves sizes open those of one window, and compute what only depends on them.
 
     Args:
         model: The schema's ``ModelT``; it is changed.
@@ -22,14 +24,13 @@ def fix_sizes(model: Any, data: bytes) -> None:
         ConversionError: LiteRT does not run it.
     """
     graph = model.subgraphs[0]
+    if not any(_ANY in _signature(graph.tensors[index]) for index in graph.inputs):
+        return
     interpreter = _run_once(data)
     sizes = {detail["index"]: detail["shape"] for detail in interpreter.get_tensor_details()}
     for index, tensor in enumerate(graph.tensors):
         if index in sizes:
-            tensor.shape = [int(size) for size in sizes[index]]
-    for each in model.subgraphs:
-        for tensor in each.tensors:
-            tensor.shapeSignature = None
+            tensor.shape, tensor.shapeSignature = [int(size) for size in sizes[index]], None
     known = {index for index, tensor in enumerate(graph.tensors) if _is_constant(model, tensor)}
     left = []
     for operator in graph.operators:
@@ -40,6 +41,10 @@ def fix_sizes(model: Any, data: bytes) -> None:
             _set(model, graph.tensors[index], interpreter.get_tensor(index))
             known.add(index)
     graph.operators = left
+
+
+def _signature(tensor: Any) -> list[int]:
+    return [] if tensor.shapeSignature is None else [int(size) for size in tensor.shapeSignature]
 
 
 def _run_once(data: bytes) -> Any:

@@ -83,7 +83,24 @@ def saved_model_to_onnx(folder: Path, contract: ModelContract) -> bytes:
         raise ConversionError(
             f"the model has no ONNX form ({first_line(error)})", remedy="choose a board that runs litert"
         ) from error
+    _without_erfc(proto)
     return renamed_output(proto, contract.output.name)
+
+
+def _without_erfc(proto: Any) -> None:
+    """Write 1 - erf(x) where tf2onnx wrote an operator that ONNX does not have, as it does for an exact GELU."""
+    from onnx import TensorProto, helper  # noqa: PLC0415
+
+    graph, nodes = proto.graph, []
+    for number, node in enumerate(graph.node):
+        if node.op_type != "Erfc":
+            nodes.append(node)
+            continue
+        one, erf = f"erfc_{number}_one", f"erfc_{number}_erf"
+        graph.initializer.append(helper.make_tensor(one, TensorProto.FLOAT, [], [1.0]))
+        nodes += [helper.make_node("Erf", node.input, [erf]), helper.make_node("Sub", [one, erf], node.output)]
+    del graph.node[:]
+    graph.node.extend(nodes)
 
 
 def renamed_output(proto: Any, name: str) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from converters.calibration import WindowSet
 from converters.compilers.jetson.optimize import optimize_onnx
 from converters.models import FloatModel, Form, OptimizedModel
@@ -11,16 +9,8 @@ from converters.optimizers.quantize import quantize_model
 from converters.optimizers.recipe import Recipe
 
 
-def optimize(
-    model: FloatModel,
-    recipe: Recipe,
-    *,
-    form: Form,
-    calibration: WindowSet | None,
-    training: WindowSet | None,
-    folder: Path,
-) -> OptimizedModel:
-    """Apply a recipe: train again if it says so, then quantize the form that the board's compiler takes.
+def optimize(model: FloatModel, recipe: Recipe, *, form: Form, calibration: WindowSet | None) -> OptimizedModel:
+    """Quantize the form of a model that its board's compiler takes.
 
     Raises:
         ConversionError: The recipe needs windows that are not there, or cannot be applied to this model.

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from converters.optimizers.recipe import recipe_names
 from tests.conversion.matrix.architectures import keras_models
 from tests.conversion.matrix.cells import Cell, cells, formats
+from tests.conversion.matrix.one import in_a_process
 from tests.conversion.matrix.page import PROFILES, mark, page, shown
 from tests.conversion.matrix.signal import real_ecg
 
@@ -22,7 +25,7 @@ def compare_with_page(found: list[Cell]) -> None:
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_what_converts_from_keras_is_what_the_page_says(architecture: str) -> None:
-    found = list(cells("keras", architecture, recipes=RECIPES, profiles=PROFILES, samples=real_ecg()))
+    found = list(cells("keras", architecture, places=product(RECIPES, PROFILES), samples=real_ecg()))
 
     assert len(found) == len(RECIPES) * len(PROFILES)
     compare_with_page(found)
@@ -30,7 +33,7 @@ def test_what_converts_from_keras_is_what_the_page_says(architecture: str) -> No
 
 @pytest.mark.parametrize("source", sorted(set(formats()) - {"keras"}))
 def test_what_converts_from_other_formats_is_what_the_page_says(source: str) -> None:
-    found = list(cells(source, "cnn-1d", recipes=["int8"], profiles=PROFILES, samples=real_ecg()))
+    found = list(cells(source, "cnn-1d", places=product(["int8"], PROFILES), samples=real_ecg()))
 
     assert any(cell.done for cell in found)
     compare_with_page(found)
@@ -41,9 +44,7 @@ def test_what_converts_from_other_formats_is_what_the_page_says(source: str) -> 
 def test_the_whole_page_is_true() -> None:
     for source in formats():
         for architecture in keras_models():
-            compare_with_page(
-                list(cells(source, architecture, recipes=recipe_names(), profiles=PROFILES, samples=real_ecg()))
-            )
+            compare_with_page(in_a_process(source, architecture, recipes=recipe_names(), profiles=PROFILES))
 
 
 def test_every_cell_of_the_page_is_done_or_refused_for_a_reason() -> None:

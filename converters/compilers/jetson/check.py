@@ -86,8 +86,15 @@ def _run(command: list[str], longest_s: float) -> tuple[int, bytes]:
     return child.returncode, child.stderr
 
 
-def refusal(probe: Probe) -> ConversionError | None:
-    """Return why a model cannot go to a board: NVIDIA's parser or builder refuses it; ``None`` if neither does."""
+def refusal(probe: Probe, capability: str) -> ConversionError | None:
+    """Return why a model cannot go to a board: NVIDIA's parser or builder refuses it; ``None`` if neither does.
+
+    What the builder cannot make for a GPU of another generation than the board's says nothing about the board.
+
+    Args:
+        probe: What was found.
+        capability: The board's own.
+    """
     if probe.errors:
         first = probe.errors[0]
         more = f", and {len(probe.errors) - 1} more" if len(probe.errors) > 1 else ""
@@ -95,10 +102,19 @@ def refusal(probe: Probe) -> ConversionError | None:
             f"NVIDIA's parser does not read {first.operator} '{first.node}' ({_line(first.why)}){more}",
             remedy="replace that layer or operator in the model",
         )
-    if probe.ended and not probe.engine_bytes:
-        last = _line(probe.messages[-1]) if probe.messages else "it gave no reason"
-        return ConversionError(f"NVIDIA's builder makes no engine of the model ({last})", remedy="simplify the model")
+    if probe.ended and not probe.engine_bytes and _same_generation(probe, capability):
+        return ConversionError(
+            f"NVIDIA's builder makes no engine of the model ({_last(probe)})", remedy="simplify the model"
+        )
     return None
+
+
+def _same_generation(probe: Probe, capability: str) -> bool:
+    return probe.capability.startswith(f"SM{capability.partition('.')[0]}")
+
+
+def _last(probe: Probe) -> str:
+    return _line(probe.messages[-1]) if probe.messages else "it gave no reason"
 
 
 def findings(probe: Probe) -> tuple[Finding, ...]:
@@ -126,6 +142,9 @@ def notes(probe: Probe | None, capability: str) -> dict[str, str]:
     if not probe.ended:
         said = f"TensorRT-RTX {probe.version} parsed it ({probe.layers} layers); its builder did not end: not checked"
         return {"NVIDIA's parser and builder": said}
+    if not probe.engine_bytes:
+        said = f"TensorRT-RTX {probe.version} parsed it ({probe.layers} layers); it builds none for {probe.capability}"
+        return {"NVIDIA's parser and builder": f"{said}, which is not the board's generation: {_last(probe)}"}
     built = f"{probe.layers} layers, an engine of {probe.engine_bytes} bytes"
     own = f"SM{capability.replace('.', '')}"
     stand_in = "" if probe.capability == own else f", the nearest it knows to the board's {own}"

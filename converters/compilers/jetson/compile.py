@@ -38,7 +38,7 @@ def compile_jetson(model: OptimizedModel, profile: HardwareProfile) -> CompiledM
     warned = check_limits(onnx_needs(data), profile)
     loaded = OnnxModel(data)
     probe = check_build(data, capability) if can_check() else None
-    refused = probe and refusal(probe)
+    refused = probe and refusal(probe, capability)
     if refused:
         raise refused
     return CompiledModel(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,16 +66,13 @@ def formats() -> dict[str, Save]:
     }
 
 
-def cells(
-    source: str, architecture: str, *, recipes: Sequence[str], profiles: Sequence[str], samples: FloatArray
-) -> Iterator[Cell]:
-    """Convert one model by every recipe for every board.
+def cells(source: str, architecture: str, *, places: Iterable[tuple[str, str]], samples: FloatArray) -> Iterator[Cell]:
+    """Convert one model by recipes for boards.
 
     Args:
         source: One of `formats`.
         architecture: One of `keras_models`.
-        recipes: Their names.
-        profiles: Slugs of boards.
+        places: Recipe and board of each cell.
         samples: A real ECG, shape (n,), of which windows are cut.
     """
     builders = torch_models() if source == "pytorch" else keras_models()
@@ -85,15 +82,14 @@ def cells(
         place = Path(folder)
         path = formats()[source](builders[architecture](), place)
         shop = _shop(importer_for(path)(path, _contract(shape), place), inputs, place)
-        for recipe in recipes:
-            for slug in profiles:
-                try:
-                    outcome, done = _converted(shop, load_recipe(recipe), load_profile(slug)), True
-                except EdgeError as error:
-                    outcome, done = _reason(error), False
-                yield Cell(
-                    source=source, architecture=architecture, recipe=recipe, profile=slug, outcome=outcome, done=done
-                )
+        for recipe, slug in places:
+            try:
+                outcome, done = _converted(shop, load_recipe(recipe), load_profile(slug)), True
+            except EdgeError as error:
+                outcome, done = _reason(error), False
+            yield Cell(
+                source=source, architecture=architecture, recipe=recipe, profile=slug, outcome=outcome, done=done
+            )
 
 
 def _converted(shop: Workshop, recipe: Recipe, profile: HardwareProfile) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterable
@@ -14,8 +13,8 @@ from rich.progress import track
 from converters.optimizers.recipe import recipe_names
 from edge_sdk.profiles import load_profile
 from tests.conversion.matrix.architectures import keras_models
-from tests.conversion.matrix.cells import BUDGET_POINTS, Cell, cells, formats
-from tests.conversion.matrix.signal import real_ecg
+from tests.conversion.matrix.cells import BUDGET_POINTS, Cell, formats
+from tests.conversion.matrix.one import in_a_process
 
 PAGE = Path(__file__).parents[3] / "docs" / "conversion-matrix.md"
 # One board of each kind: what is true of it is true of those with the same runtime.
@@ -35,12 +34,11 @@ of this, the number of operators that the forecast maps to the Edge TPU.
 
 def main() -> int:
     """Convert everything and write the page."""
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
     pairs = [(source, architecture) for source in formats() for architecture in keras_models()]
     console = Console(stderr=True)
     found: list[Cell] = []
     for source, architecture in track(pairs, description="convert", console=console):
-        found += cells(source, architecture, recipes=recipe_names(), profiles=PROFILES, samples=real_ecg())
+        found += in_a_process(source, architecture, recipes=recipe_names(), profiles=PROFILES)
     PAGE.write_text(page(found))
     done = sum(cell.done for cell in found)
     console.print(f"{done} of {len(found)} cells converted, {len(found) - done} refused with a reason: {PAGE}")

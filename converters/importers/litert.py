@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from converters.flatbuffers import read_model
+from converters.importers.damage import reading
 from converters.importers.fitting import InputFit, Shape, choose_output, fit_inputs
 from converters.importers.litert_files import Ends, check_float, ends_of, renamed
 from converters.importers.litert_onnx import litert_to_onnx
@@ -27,12 +28,13 @@ def import_litert(path: Path, contract: ModelContract, workspace: Path) -> Float
         ConversionError: Damaged, quantized, compiled for an accelerator, or not of the contract.
     """
     data = read_bytes(path, what="model")
-    model = read_model(data)
-    check_float(model)
-    ends = ends_of(model)
-    inputs, output = _inputs(ends, contract), _output(ends, contract)
-    fix_sizes(model, data)
-    flatbuffer = renamed(model, inputs, contract.output.name, output)
+    with reading(path, "a LiteRT model"):
+        model = read_model(data)
+        check_float(model)
+        ends = ends_of(model)
+        inputs, output = _inputs(ends, contract), _output(ends, contract)
+        fix_sizes(model, data)
+        flatbuffer = renamed(model, inputs, contract.output.name, output)
     return FloatModel(
         contract=contract,
         flatbuffer=flatbuffer,

@@ -113,10 +113,10 @@ def _plain_name(tensor: Any) -> str:
 
 
 def _shape(tensor: Any) -> Shape:
-    stored = [] if tensor.shape is None else list(tensor.shape)
+    stored = [] if tensor.shape is None else [int(size) for size in tensor.shape]
     signature = stored if tensor.shapeSignature is None else list(tensor.shapeSignature)
-    first = [None if size == _ANY else int(size) for size in signature]
-    return tuple(first)
+    is_open = bool(stored) and signature[0] == _ANY and stored[0] == 1
+    return (None, *stored[1:]) if is_open else tuple(stored)
 
 
 def renamed(model: Any, inputs: Mapping[str, int], output: str, tensor: int) -> bytes:

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from converters.importers.damage import reading
 from converters.importers.fitting import InputFit, Shape, choose_output, fit_inputs
 from converters.importers.onnx_files import read_onnx
 from converters.importers.onnx_forms import forms_of
+from converters.importers.onnx_scaling import MOVED, predict_before, take_scalers
 from converters.importers.onnx_simplify import with_sizes, without_zip_maps
+from converters.importers.scaling import with_steps
 from converters.importers.tensorflow import components, first_line
 from converters.models import FloatModel, Predict
 from edge_sdk.contracts import ModelContract
@@ -24,27 +27,34 @@ _FLOATS = "tensor(float)"
 def import_onnx(path: Path, contract: ModelContract, workspace: Path) -> FloatModel:
     """Load an ONNX model and write its operators in TensorFlow. Channels may be first in it and last in the contract.
 
+    A scaler at its input becomes a step of the contract's input; see `converters.importers.scaling`.
+
     Raises:
         ConversionError: Damaged, quantized, not of the contract, or with an operator that is not translated.
     """
-    source = read_onnx(path)
-    plain = without_zip_maps(source.proto)
-    session = _session(plain)
-    fits = fit_inputs(_inputs(session), contract)
-    output = choose_output(_outputs(session, fits), contract.output)
-    fixed = with_sizes(plain, {fit.source: fit.shape for fit in fits}, output)
+    with reading(path, "an ONNX model"):
+        source = read_onnx(path)
+        plain = without_zip_maps(source.proto)
+        session = _session(plain)
+        fits = fit_inputs(_inputs(session), contract)
+        output = choose_output(_outputs(session, fits), contract.output)
+        fixed = with_sizes(plain, {fit.source: fit.shape for fit in fits}, output)
+        scalers = take_scalers(fixed.graph, fits)
+    for name, step in scalers.items():
+        contract = with_steps(contract, name, [step])
     forms = forms_of(fixed, fits, contract, workspace)
+    predict = _predict_with(session, fits, output, contract.output.width)
     return FloatModel(
         contract=contract,
         flatbuffer=forms.flatbuffer,
-        predict=_predict_with(session, fits, output, contract.output.width),
+        predict=predict_before(predict, scalers) if scalers else predict,
         to_onnx=forms.to_onnx,
         unrolled=forms.unrolled,
         source_name=path.name,
         source_sha256=source.sha256,
         source_bytes=source.size_bytes,
         components=components("onnx", "onnxruntime", "tensorflow", "numpy"),
-        remarks=tuple(fit.remark for fit in fits if fit.remark),
+        remarks=(*(fit.remark for fit in fits if fit.remark), *([MOVED] if scalers else [])),
     )
 
 
@@ -55,7 +65,9 @@ def _session(proto: Any) -> Any:
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
     try:
-        return onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            proto.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:  # onnxruntime has an error for each of its status codes
         raise _does_not_run(error) from error
 

@@ -73,7 +73,23 @@ def simplified(proto: Any, translated: Collection[str], workspace: Path) -> Any:
         written_out = onnx.inliner.inline_selected_functions(folded, kinds, inline_schema_functions=True)
         folded = _folded(written_out, workspace)
     _join_gelu(folded.graph)
+    _drop_idle_normalizers(folded.graph)
     return folded
+
+
+def _drop_idle_normalizers(graph: Any) -> None:
+    """Leave out what divides probabilities by their sum, which is one: scikit-learn's exporter adds it."""
+    chances = {
+        node.output[1]
+        for node in graph.node
+        for item in node.attribute
+        if node.op_type == "LinearClassifier" and item.name == "post_transform" and item.s == b"SOFTMAX"
+    }
+    for node in graph.node:
+        norms = [item.s for item in node.attribute if item.name == "norm"]
+        if node.op_type == "Normalizer" and node.input[0] in chances and norms == [b"L1"]:
+            node.op_type, node.domain = "Identity", ""
+            del node.attribute[:]
 
 
 def _give_defaults(nodes: Sequence[Any], imports: Sequence[Any]) -> None:
@@ -104,7 +120,9 @@ def _folded(proto: Any, workspace: Path) -> Any:
         options.log_severity_level = 4
         options.intra_op_num_threads = 1
         try:
-            onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+            onnxruntime.InferenceSession(
+                proto.SerializeToString(), options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
             return onnx.load(file)
         except Exception as error:  # onnxruntime has an error for each of its status codes
             raise ConversionError(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from converters.importers.keras import Origin
+from converters.importers.layout import with_fewer_transposes
 from converters.importers.pytorch_files import load_program, need_torch
 from converters.importers.pytorch_program import channels_first, served, served_program
 from converters.importers.signatures import with_signature
@@ -107,9 +108,8 @@ def flatbuffer_of(module: Any, contract: ModelContract, workspace: Path) -> byte
         raise ConversionError(
             f"the model has no LiteRT form ({first_line(error)})", remedy="replace the layer or operator it names"
         ) from error
-    return with_signature(
-        file.read_bytes(), inputs=[item.name for item in contract.input.inputs], output=contract.output.name
-    )
+    names = [item.name for item in contract.input.inputs]
+    return with_signature(with_fewer_transposes(file.read_bytes()), inputs=names, output=contract.output.name)
 
 
 def onnx_of(module: Any, contract: ModelContract) -> Callable[[], bytes]:

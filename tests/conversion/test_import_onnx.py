@@ -13,6 +13,7 @@ import pytest
 from converters.calibration import WindowSet
 from converters.flatbuffers import operator_name, read_model
 from converters.importers.onnx import import_onnx
+from converters.importers.onnx_simplify import without_zip_maps
 from converters.models import FloatModel
 from converters.optimizers.quantize import quantize_model
 from converters.optimizers.recipe import load_recipe
@@ -122,6 +123,21 @@ def test_channels_are_moved_where_the_contract_has_them_last(imported: Callable[
         "input 'window' has its channels last in the contract, and not in the model: they are moved",
     )
     assert imported(NEWEST["cnn1d-keras"]).remarks == ()
+
+
+@pytest.mark.parametrize("kind", ["linear-sklearn", "logistic-sklearn"])
+def test_a_scaler_is_moved_in_front_of_the_model(kind: str, imported: Callable[[str], FloatModel]) -> None:
+    model, prepared = imported(NEWEST[kind]), windows(8, window=(5,))
+    (moved,) = model.contract.input.inputs
+    (step,) = moved.steps
+    raw = {"X": (prepared["window"] * np.array(step.std) + np.array(step.mean)).astype(np.float32)}
+    output = "probabilities" if kind.startswith("logistic") else "variable"
+    source = without_zip_maps(onnx.load(MODELS / f"{NEWEST[kind]}.onnx"))
+
+    assert np.ptp(raw["X"], axis=0).min() > 20  # what one scale of eight bits would have to hold
+    assert "in float, before the model" in model.remarks[0]
+    assert not {"SUB", "DIV"} & set(operators(model.flatbuffer))
+    np.testing.assert_allclose(model.predict(prepared), answers(source, raw, output), rtol=0, atol=1e-5)
 
 
 def test_an_axis_of_size_one_is_added(tmp_path: Path) -> None:

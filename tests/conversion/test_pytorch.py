@@ -18,12 +18,13 @@ from converters.calibration import WindowSet
 from converters.flatbuffers import operator_name, read_model
 from converters.importers.keras import Origin
 from converters.importers.pytorch import import_module, import_pytorch
+from converters.importers.pytorch_files import load_program
 from converters.models import FloatModel
 from converters.optimizers.quantize import quantize_model
 from converters.optimizers.recipe import load_recipe
 from converters.tensors import Flatbuffer, run_flatbuffer
 from edge_sdk.errors import ConversionError, MissingDependency
-from tests.conversion.networks import ANSWERS, CHANNELS, NETWORKS, NOISE, TIME, contract, windows
+from tests.conversion.networks import ANSWERS, CHANNELS, NETWORKS, NOISE, TIME, Network, contract, windows
 
 pytestmark = NOISE
 FLOAT32 = 0  # of the schema's TensorType
@@ -111,9 +112,7 @@ def test_a_module_in_memory_is_imported_as_its_program_is(
 ) -> None:
     asked, given = NETWORKS[network], windows(NETWORKS[network].reads, 5, seed=1)
     if network == "two inputs":
-        asked = NETWORKS["two inputs"].__class__(
-            make=asked.make, takes=asked.takes, reads=dict(reversed(asked.reads.items()))
-        )
+        asked = Network(make=asked.make, takes=asked.takes, reads=dict(reversed(asked.reads.items())))
     module = asked.module().train()
 
     model = import_module(module, asked.contract(), tmp_path, Origin(name="net", sha256="", size_bytes=0))
@@ -168,7 +167,7 @@ def test_a_program_with_dropout_left_on_is_refused(tmp_path: Path) -> None:
 
 
 def test_channels_that_could_be_first_or_last_are_refused(tmp_path: Path) -> None:
-    asked = NETWORKS["convolution"].__class__(
+    asked = Network(
         make=lambda: nn.Sequential(nn.Conv1d(4, 3, 4), nn.Flatten()), takes={"input": (4, 4)}, reads={"x": (4, 4)}
     )
 
@@ -285,6 +284,38 @@ def test_without_pytorch_the_remedy_is_what_to_install(
 
     with pytest.raises(MissingDependency, match=r"pip install 'wearable-edge-sdk\[torch\]'"):
         import_pytorch(tiny, TINY.contract(), tmp_path)
+
+
+@pytest.mark.parametrize("network", ["convolution", "depthwise", "residual", "image", "two inputs"])
+def test_convolutions_stand_between_no_transposes(network: str, imported: Callable[[str], FloatModel]) -> None:
+    model = read_model(imported(network).flatbuffer)
+
+    assert "TRANSPOSE" not in {operator_name(model, operator) for operator in model.subgraphs[0].operators}
+
+
+class _Turned(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(TIME * CHANNELS, ANSWERS)
+
+    def forward(self, x: Any) -> Any:
+        return self.last(x.permute(0, 2, 1).reshape(x.shape[0], -1)) + x.permute(0, 2, 1).mean(1)[:, :1]
+
+
+def test_a_transpose_that_changes_the_answer_stays(tmp_path: Path) -> None:
+    asked = Network(make=_Turned, takes={"x": (TIME, CHANNELS)}, reads={"x": (TIME, CHANNELS)})
+    given = windows(asked.reads, 5, seed=1)
+
+    model = import_pytorch(asked.export(tmp_path / "net.pt2"), asked.contract(), tmp_path)
+
+    np.testing.assert_allclose(run_flatbuffer(model.flatbuffer, given), model.predict(given), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_program_with_an_open_batch_is_known_to_be_safe(network: str, tmp_path: Path) -> None:
+    program = load_program(NETWORKS[network].export(tmp_path / "net.pt2", batch=None))
+
+    assert len(program.graph_signature.user_inputs) == len(NETWORKS[network].takes)
 
 
 def test_a_loop_over_time_is_written_out_so_that_integers_can_be_made_of_it(

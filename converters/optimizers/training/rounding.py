@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 _TINY = 1e-8  # a range must not be empty
@@ -49,19 +50,26 @@ class RoundedWeights(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
     def call(self, inputs: Any) -> Any:
         """Return what the layer answers."""
         kernels = [weight for weight in self.layer.weights if weight.name.endswith("kernel")]
-        values = [(kernel, rounded_kernel(kernel, per_tensor=self._per_tensor)) for kernel in kernels]
+        values = [(kernel, rounded_kernel(kernel, channels=self._channels(kernel))) for kernel in kernels]
         with keras.StatelessScope(values):
             return self.layer(inputs)
 
+    def _channels(self, kernel: Any) -> int:
+        """Return how many scales LiteRT gives a kernel: one for each of its last axis, of a depthwise one the last two."""
+        deep = isinstance(self.layer, (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D))
+        if self._per_tensor:
+            return 1
+        return int(np.prod(kernel.shape[-2:] if deep or kernel.name == "depthwise_kernel" else kernel.shape[-1:]))
 
-def rounded_kernel(kernel: Any, *, per_tensor: bool) -> Any:
-    """Return a kernel's values rounded to 255 steps around 0: of one size for all, or for each channel.
 
-    Channels are those of LiteRT: the last axis, and in a depthwise kernel the last two.
+def rounded_kernel(kernel: Any, *, channels: int) -> Any:
+    """Return a kernel's values, each channel's rounded to 255 steps around 0 of a size of its own.
+
+    Args:
+        kernel: Its last axes are the channels.
+        channels: How many there are.
     """
-    shape = kernel.shape
-    channels = shape[-2] * shape[-1] if kernel.name == "depthwise_kernel" else shape[-1]
-    flat = ops.reshape(kernel.value, (-1, 1 if per_tensor else channels))
+    flat = ops.reshape(kernel.value, (-1, channels))
     limit = ops.maximum(ops.stop_gradient(ops.max(ops.abs(flat), axis=0)), _TINY)
     rounded = keras.quantizers.fake_quant_with_min_max_vars(flat, -limit, limit, narrow_range=True, axis=-1)
-    return ops.reshape(rounded, shape)
+    return ops.reshape(rounded, kernel.shape)

@@ -59,7 +59,7 @@ def smallest_weights(layer: Any) -> NDArray[np.float64]:
 def least_important(wiring: Wiring, *, sparsity: float, importance: Importance) -> set[int]:
     """Return the roots of the channels to remove: of each group of layers that go together, the least important."""
     scores: dict[int, float] = {}
-    for layer in wiring.makers:
+    for layer in (maker for maker in wiring.makers if wiring.removable(wiring.outputs[id(maker)])):
         values = importance(layer)
         # Layers of a group differ in size and scale; what counts is a channel's share of its layer.
         for root, value in zip(wiring.roots(wiring.outputs[id(layer)]).tolist(), values / values.sum(), strict=True):

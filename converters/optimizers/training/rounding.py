@@ -55,7 +55,7 @@ class RoundedWeights(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
             return self.layer(inputs)
 
     def _channels(self, kernel: Any) -> int:
-        """Return how many scales LiteRT gives a kernel: one for each of its last axis, of a depthwise one the last two."""
+        """Return how many scales LiteRT gives a kernel: one for each of the last axis; depthwise, of the last two."""
         deep = isinstance(self.layer, (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D))
         if self._per_tensor:
             return 1

@@ -10,10 +10,10 @@ from converters.calibration import WindowSet
 from converters.flatbuffers import read_model
 from converters.importers.keras import Origin
 from converters.importers.pytorch import import_module, import_pytorch
+from converters.importers.pytorch_layers import as_layers
 from converters.models import FloatModel
 from converters.optimizers.recipe import Pruning, Recipe, Training, load_recipe
 from converters.optimizers.training.torch_channels import without_torch_channels
-from converters.optimizers.training.torch_layers import as_layers
 from converters.optimizers.training.torch_training import torch_loss_for, train_again_torch
 from converters.tensors import run_flatbuffer
 from edge_sdk.contracts import Label, OutputContract

@@ -6,8 +6,8 @@ import copy
 import warnings
 from typing import Any
 
+from converters.importers.pytorch_layers import loose_weights
 from converters.importers.tensorflow import first_line
-from converters.optimizers.training.torch_layers import loose_weights
 from edge_sdk.errors import ConversionError, MissingDependency
 
 
@@ -18,7 +18,7 @@ def without_torch_channels(graph: Any, example: tuple[Any, ...], *, sparsity: fl
     ConvNets, 2017. The model's inputs and outputs stay as they are.
 
     Args:
-        graph: What `converters.optimizers.training.torch_layers.as_layers` made.
+        graph: What `converters.importers.pytorch_layers.as_layers` made.
         example: One window, each input (1, …).
         sparsity: Fraction of each layer's channels.
 

@@ -14,12 +14,12 @@ import numpy as np
 from converters.calibration import WindowSet
 from converters.importers.keras import Origin
 from converters.importers.pytorch import float_model
+from converters.importers.pytorch_layers import as_layers, check_batch
 from converters.importers.pytorch_program import served
 from converters.models import FloatModel
 from converters.optimizers.recipe import Recipe, Training
 from converters.optimizers.training.objective import targets_for
 from converters.optimizers.training.torch_channels import without_torch_channels
-from converters.optimizers.training.torch_layers import as_layers
 from converters.optimizers.training.torch_magnitude import TorchMasks
 from edge_sdk.contracts import OutputContract
 from edge_sdk.errors import ConversionError
@@ -105,6 +105,7 @@ def _taught(network: Any, recipe: Recipe, lesson: TorchLesson, progress: Told) -
     """Return what a network becomes, and what happened in words."""
     example = tuple(values[:1] for values in lesson.inputs)
     graph, pruning = as_layers(network, example), recipe.pruning
+    check_batch(graph, example, batched=network.batched)
     if pruning and pruning.method == "channels":
         graph, told = without_torch_channels(graph, example, sparsity=pruning.sparsity)
         return graph, (*told, _fit(graph, lesson, progress))

@@ -1,4 +1,4 @@
-"""A PyTorch model as a graph of layers that own their weights, for what works on layers: pruning and rounding."""
+"""A PyTorch model as a graph of layers that own their weights, for what works on layers: folding and pruning."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ def as_layers(served: Any, example: tuple[Any, ...]) -> Any:
     Args:
         served: What `converters.importers.pytorch_program.served` made.
         example: One window, each input (1, …).
-
-    Raises:
-        ConversionError: Its program has the number of windows built in.
     """
     import torch  # noqa: PLC0415  # heavy, and only models of PyTorch need it
 
@@ -38,8 +35,34 @@ def as_layers(served: Any, example: tuple[Any, ...]) -> Any:
     graph.graph.eliminate_dead_code()
     graph.delete_all_unused_submodules()
     graph.recompile()
-    _check_batch(graph, example, batched=served.batched)
     return graph.eval()
+
+
+def with_folded_normalization(graph: Any) -> Any:
+    """Return a graph whose batch normalizations right after a convolution or dense layer are part of its weights."""
+    from torch.nn.utils import fusion  # noqa: PLC0415
+
+    for node in list(graph.graph.nodes):
+        maker = node.args[0] if node.op == "call_module" else None
+        if maker is None or maker.op != "call_module" or len(maker.users) > 1 or _uses(graph, maker.target) > 1:
+            continue
+        layer, norm = graph.get_submodule(maker.target), graph.get_submodule(node.target)
+        if hasattr(norm, "running_mean") and layer.weight.ndim > 1:
+            fuse = fusion.fuse_linear_bn_eval if _is_dense(layer) else fusion.fuse_conv_bn_eval
+            graph.add_submodule(maker.target, fuse(layer, norm))
+            node.replace_all_uses_with(maker)
+            graph.graph.erase_node(node)
+    graph.delete_all_unused_submodules()
+    graph.recompile()
+    return graph
+
+
+def _uses(graph: Any, target: str) -> int:
+    return sum(node.target == target for node in graph.graph.nodes)
+
+
+def _is_dense(layer: Any) -> bool:
+    return bool(layer.weight.ndim == 2)  # noqa: PLR2004  # a convolution's have an axis for each of its own
 
 
 def loose_weights(graph: Any) -> list[str]:
@@ -178,8 +201,17 @@ def _sizes(given: Any, axes: int) -> tuple[int, ...]:
     return sizes * axes if len(sizes) == 1 else sizes
 
 
-def _check_batch(graph: Any, example: tuple[Any, ...], *, batched: bool) -> None:
-    """Check that the graph answers two windows as it does one."""
+def check_batch(graph: Any, example: tuple[Any, ...], *, batched: bool) -> None:
+    """Check that a graph answers two windows as it does one.
+
+    Args:
+        graph: What `as_layers` made.
+        example: One window, each input (1, …).
+        batched: Whether its program says so.
+
+    Raises:
+        ConversionError: It has the number of windows built in.
+    """
     import torch  # noqa: PLC0415
 
     loops = any(node.op == "call_function" and _name(node) in _LOOPS for node in graph.graph.nodes)

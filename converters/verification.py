@@ -10,8 +10,7 @@ import numpy as np
 from converters.calibration import WindowSet
 from converters.figures import Labels, compare, is_over, losses
 from converters.layers import layer_figures
-from converters.models import CompiledModel, FloatModel, VerifiedModel
-from converters.tensors import run_flatbuffer
+from converters.models import CompiledModel, VerifiedModel
 from edge_sdk.errors import VerificationError
 from edge_sdk.manifest import LayerFigures, VerificationReport
 from edge_sdk.selftest import Array, Case, SelfTest
@@ -27,15 +26,15 @@ PARITY = 1e-5
 _WRONG = 1e-3
 
 
-def check_parity(source: FloatModel, windows: dict[str, FloatArray], expected: FloatArray) -> float:
-    """Hold the form in the middle against the source framework, before anything is built on it.
+def check_parity(answers: FloatArray, expected: FloatArray, *, form: str) -> float:
+    """Hold a float form of the model against the source framework, before anything is built on it.
 
-    Converters can be wrong without an error: weights left out, a layout confused.
+    Converters can be wrong without an error: weights left out, a layout confused, a loop ended early.
 
     Args:
-        source: The imported model.
-        windows: Real inputs by name, each (n, …).
-        expected: What the source framework answers, (n, width).
+        answers: What the form answers for real windows, (n, width).
+        expected: What the source framework answers for them.
+        form: Its name, for messages.
 
     Returns:
         The largest difference of one output.
@@ -43,11 +42,11 @@ def check_parity(source: FloatModel, windows: dict[str, FloatArray], expected: F
     Raises:
         VerificationError: They differ by more than arithmetic can.
     """
-    error = float(np.abs(run_flatbuffer(source.flatbuffer, windows) - expected).max())
+    error = float(np.abs(answers - expected).max())
     largest = max(1.0, float(np.abs(expected).max()))
     if not error <= _WRONG * largest:  # NaN fails too
         raise VerificationError(
-            f"the imported model is not the one that was brought: an output differs by {error:.3g} "
+            f"the {form} form of the model is not the model that was brought: an output differs by {error:.3g} "
             f"where the largest is {largest:.3g}",
             remedy="bring the model in another format, and tell us",
         )

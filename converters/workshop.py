@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from converters.compilers import compiler_for, form_for
+from converters.compilers.jetson.graphs import OnnxModel
 from converters.models import CompiledModel, FloatModel, Form, OptimizedModel, VerifiedModel
 from converters.optimizers.apply import optimize
 from converters.optimizers.recipe import Pruning, Recipe, Training
 from converters.optimizers.training import train_again
+from converters.tensors import run_flatbuffer
 from converters.verification import Measured, check_parity, measure, verify
 from converters.windows import Windows
 from edge_sdk.profiles import HardwareProfile
@@ -51,9 +55,11 @@ class Workshop:
         folder: Path,
         edgetpu_compiler: Path | None = None,
     ) -> None:
-        self.source, self.windows = source, windows
+        self.source, self.windows = replace(source, to_onnx=cache(source.to_onnx)), windows
         self.expected = source.predict(windows.evaluation.inputs)
-        self._parity_error = check_parity(source, windows.evaluation.inputs, self.expected)
+        answers = run_flatbuffer(source.flatbuffer, windows.evaluation.inputs)
+        self._parity_error = check_parity(answers, self.expected, form="LiteRT")
+        self._onnx_checked = False
         self._budget_points, self._folder, self._edgetpu_compiler = budget_points, folder, edgetpu_compiler
         self._optimized: dict[tuple[Recipe, Form], OptimizedModel] = {}
         self._again: dict[tuple[Pruning | None, Training | None], FloatModel] = {}
@@ -86,10 +92,19 @@ class Workshop:
         if profile.runtime.backend == "edgetpu":
             # The Edge TPU's compiler stopped before newer operator versions.
             recipe = msgspec.structs.replace(recipe, compatible=True)
+        if form == "onnx":
+            self._check_onnx()
         if (recipe, form) not in self._optimized:
             model = self._trained(recipe, progress) if recipe.training else self.source
             self._optimized[recipe, form] = optimize(model, recipe, form=form, calibration=self.windows.calibration)
         return self._optimized[recipe, form]
+
+    def _check_onnx(self) -> None:
+        """Hold the ONNX form against the source framework, once."""
+        if not self._onnx_checked:
+            answers = OnnxModel(self.source.to_onnx()).predict(self.windows.evaluation.inputs)
+            check_parity(answers, self.expected, form="ONNX")
+            self._onnx_checked = True
 
     def _trained(self, recipe: Recipe, progress: Told) -> FloatModel:
         """Return the model as a recipe trained it, once for all boards."""

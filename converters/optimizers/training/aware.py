@@ -16,10 +16,6 @@ import numpy as np
 from converters.optimizers.training.graphs import rewired
 from edge_sdk.tensors import FloatArray
 
-_WITH_KERNELS = {
-    *("Dense", "Conv1D", "Conv2D", "DepthwiseConv1D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"),
-    *("Conv1DTranspose", "Conv2DTranspose", "LSTM", "GRU", "SimpleRNN"),
-}
 _FUSED = {"BatchNormalization", "ReLU", "Relu", "Relu6"}
 # What only moves values: rounding after it is rounding before it.
 _MOVING = {
@@ -66,7 +62,7 @@ def aware_of_rounding(model: Any, *, per_tensor: bool) -> Aware:
     """
     import keras  # noqa: PLC0415  # heavy, and only this function needs it
 
-    from converters.optimizers.training.rounding import RoundedActivations, RoundedWeights  # noqa: PLC0415
+    from converters.optimizers.training.rounding import RoundedActivations, rounding_layer  # noqa: PLC0415
 
     tensors: list[Any] = []
     rounders: list[Any] = []
@@ -81,15 +77,15 @@ def aware_of_rounding(model: Any, *, per_tensor: bool) -> Aware:
         return rounders[-1](tensor)
 
     def rounding(layer: Any) -> Any:
-        return layers.setdefault(id(layer), RoundedWeights(layer, per_tensor=per_tensor and _kind(layer) == "Dense"))
+        return layers.setdefault(id(layer), rounding_layer(layer, per_tensor=per_tensor))
 
     plain = _wired(model, seen, lambda layer: layer)
     probe = keras.Model(keras.tree.flatten(plain.input), tensors)
     return Aware(model=_wired(model, rounded, rounding), probe=probe, rounders=tuple(rounders))
 
 
-def _wired(model: Any, round_: Round, with_kernels: Callable[[Any], Any]) -> Any:
-    """Return a model each of whose operators reads tensors through ``round_``."""
+def _wired(model: Any, round_: Round, twin_of: Callable[[Any], Any]) -> Any:
+    """Return a model each of whose operators reads tensors through ``round_``, made of the layers' twins."""
     import keras  # noqa: PLC0415
 
     done: dict[int, tuple[Any, Any]] = {}  # holds the tensor too: its identity must not be given to another
@@ -102,14 +98,10 @@ def _wired(model: Any, round_: Round, with_kernels: Callable[[Any], Any]) -> Any
         return done[id(tensor)][1]
 
     def call(layer: Any, *arguments: Any, **named: Any) -> Any:
-        kind = _kind(layer)
-        if kind == "BatchNormalization":
-            return layer(arguments[0], training=False)
-        if kind in _MOVING | _FUSED or (kind == "Activation" and _activation(layer) in _RELU):
-            return layer(*arguments, **named)
-        arguments, named = keras.tree.map_structure(once, (arguments, named))
-        if kind in _WITH_KERNELS and len(arguments) == 1 and not named:
-            layer = with_kernels(layer)
+        if not (_kind(layer) in _MOVING | _FUSED or (_kind(layer) == "Activation" and _activation(layer) in _RELU)):
+            arguments, named = keras.tree.map_structure(once, (arguments, named))
+        if len(arguments) == 1 and all(value is None for value in named.values()):
+            return twin_of(layer)(*arguments)
         return layer(*arguments, **named)
 
     wired = rewired(model, call)

@@ -14,6 +14,32 @@ import numpy as np
 from keras import ops
 
 _TINY = 1e-8  # a range must not be empty
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+_WITH_KERNELS = (
+    keras.layers.Dense,
+    keras.layers.Conv1D,
+    keras.layers.Conv2D,
+    keras.layers.SeparableConv1D,
+    keras.layers.SeparableConv2D,
+    keras.layers.LSTM,
+    keras.layers.GRU,
+    keras.layers.SimpleRNN,
+    *_DEPTHWISE,
+)
+
+
+def rounding_layer(layer: Any, *, per_tensor: bool) -> Any:
+    """Return what stands for a layer where numbers are rounded; the layer itself where nothing of it is.
+
+    Args:
+        layer: Made already; called with one tensor.
+        per_tensor: Whether all of a dense kernel's channels have one scale.
+    """
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return Settled(layer)
+    if isinstance(layer, _WITH_KERNELS):
+        return RoundedWeights(layer, per_tensor=per_tensor and isinstance(layer, keras.layers.Dense))
+    return layer
 
 
 class RoundedActivations(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
@@ -32,6 +58,19 @@ class RoundedActivations(keras.layers.Layer):  # type: ignore[misc]  # Keras has
     def call(self, inputs: Any) -> Any:
         """Return the inputs, rounded."""
         return keras.quantizers.fake_quant_with_min_max_vars(inputs, self.low.value, self.high.value)
+
+
+class Settled(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
+    """Calls a normalization with its final statistics, in training too. A model would tell its layer otherwise."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.layer = layer
+        self.built = True
+
+    def call(self, inputs: Any) -> Any:
+        """Return what the layer answers."""
+        return self.layer(inputs, training=False)
 
 
 class RoundedWeights(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
@@ -56,7 +95,7 @@ class RoundedWeights(keras.layers.Layer):  # type: ignore[misc]  # Keras has no 
 
     def _channels(self, kernel: Any) -> int:
         """Return how many scales LiteRT gives a kernel: one for each of the last axis; depthwise, of the last two."""
-        deep = isinstance(self.layer, (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D))
+        deep = isinstance(self.layer, _DEPTHWISE)
         if self._per_tensor:
             return 1
         return int(np.prod(kernel.shape[-2:] if deep or kernel.name == "depthwise_kernel" else kernel.shape[-1:]))

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from converters.calibration import WindowSet
 from converters.models import FloatModel
 from converters.optimizers.recipe import Recipe
-from converters.optimizers.training.keras_training import train_keras_again
+from converters.optimizers.training.keras_training import train_again_keras
 from converters.optimizers.training.torch_training import train_again_torch
 from edge_sdk.errors import ConversionError
 
@@ -30,7 +30,7 @@ class Trainer(Protocol):
 
 
 # By the package that a model's class, or one it inherits from, belongs to.
-_TRAINERS: dict[str, Trainer] = {"keras": train_keras_again, "torch": train_again_torch}
+_TRAINERS: dict[str, Trainer] = {"keras": train_again_keras, "torch": train_again_torch}
 
 
 def train_again(

@@ -44,7 +44,7 @@ class Lesson:
         return self.settings.epochs * math.ceil(len(self.targets) / self.settings.batch_size)
 
 
-def train_keras_again(
+def train_again_keras(
     model: FloatModel, recipe: Recipe, training: WindowSet, workspace: Path, *, progress: Told
 ) -> FloatModel:
     """Prune or round a copy of a Keras model and train it, as a recipe says.

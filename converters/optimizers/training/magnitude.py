@@ -28,7 +28,7 @@ class Masks:
 
         self._kernels = [(kernel, keras.Variable(np.ones(kernel.shape), trainable=False)) for kernel in kernels]
         for kernel, mask in self._kernels:
-            kernel.constraint = _Masked(mask, first=kernel.constraint)
+            kernel.constraint = _masked(mask, first=kernel.constraint)
 
     def tighten(self, sparsity: float) -> None:
         """Set exactly this fraction of every kernel to zero, the smallest weights."""
@@ -60,12 +60,14 @@ class Masks:
         return f"{zeros / total:.1%} of {total} weights are zero; biases and a last layer are left whole"
 
 
-class _Masked:
-    def __init__(self, mask: Any, *, first: Any) -> None:
-        self._mask, self._first = mask, first
+def _masked(mask: Any, *, first: Any) -> Any:
+    import keras  # noqa: PLC0415
 
-    def __call__(self, weights: Any) -> Any:
-        return (self._first(weights) if self._first else weights) * self._mask
+    class Masked(keras.constraints.Constraint):  # type: ignore[misc]  # Keras has no types
+        def __call__(self, weights: Any) -> Any:
+            return (first(weights) if first else weights) * mask
+
+    return Masked()
 
 
 def kernels_of(model: Any) -> list[Any]:

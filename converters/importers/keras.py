@@ -154,6 +154,7 @@ def _unrolled_flatbuffer(model: Any, contract: ModelContract, workspace: Path) -
         config = _written_out(layer.get_config())
         return layer.__class__.from_config(config)
 
+    model.compiled = False  # a clone is compiled like its model, and what that was trained with may be no configuration
     twin = keras.models.clone_model(model, clone_function=unrolled)
     twin.set_weights(model.get_weights())
     folder = Path(tempfile.mkdtemp(prefix="unrolled-", dir=workspace))

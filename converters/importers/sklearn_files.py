@@ -34,7 +34,7 @@ def load_estimator(path: Path) -> tuple[Any, tuple[str, ...]]:
         import skops.io  # noqa: PLC0415
     except ImportError as error:
         raise MissingDependency(
-            f"{error.name} is not installed", remedy="run: pip install 'wearable-edge-sdk[sklearn]'"
+            f"{error.name} is not installed", remedy="run: pip install 'wearable-edge-sdk[convert]'"
         ) from error
     try:
         strangers = skops.io.get_untrusted_types(file=path)

@@ -67,7 +67,7 @@ def train_again(
     trainer = _trainer(model.trainable)
     if trainer is None:
         raise ConversionError(
-            f"{again}, and that is not known for a {type(model.trainable).__name__}",
+            f"{again}, and that is not known for a model of {type(model.trainable).__module__}",
             remedy="bring the model as Keras or PyTorch",
         )
     return trainer(model, recipe, training, workspace, progress=progress)

@@ -28,6 +28,7 @@ _EACH_BY_ITSELF = {
 }
 _MAKING = {"Conv1D", "Conv2D", "SeparableConv1D", "SeparableConv2D", "Dense"}
 _JOINING = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"}
+_MIXING = {"softmax", "log_softmax", "sparsemax", "glu"}
 _LOOPING = {"LSTM", "GRU", "SimpleRNN"}
 
 
@@ -151,7 +152,7 @@ def _traced(wiring: Wiring, called: Called) -> Channels | None:
     follow = _rule(called)
     found = follow(wiring, called) if follow else None
     if found is None or len(found) != called.width:
-        if any(wiring.removable(unknown) for unknown in called.channels) and not _is_softmax(called.layer):
+        if any(wiring.removable(unknown) for unknown in called.channels) and not _mixes(called.layer):
             wiring.left_whole.append(called.layer.name)
         for unknown in called.channels:
             wiring.keep(unknown)
@@ -174,7 +175,7 @@ def _rule(called: Called) -> Rule | None:
 
 
 def _each_by_itself(_wiring: Wiring, called: Called) -> Channels | None:
-    alone = len(called.given) == 1 and not _is_softmax(called.layer)
+    alone = len(called.given) == 1 and not _mixes(called.layer)
     return called.channels[0] if alone and _is_last(called, getattr(called.layer, "axis", -1)) else None
 
 
@@ -184,7 +185,7 @@ def _made(wiring: Wiring, called: Called) -> Channels | None:
     if id(called.layer) in wiring.outputs:
         return wiring.outputs[id(called.layer)]
     channels = wiring.new(called.width)
-    if _is_softmax(called.layer):
+    if _mixes(called.layer):
         wiring.keep(channels)
     wiring.makers.append(called.layer)
     return channels
@@ -225,8 +226,11 @@ def _looped(wiring: Wiring, called: Called) -> Channels | None:
     return _kept(wiring, called.made[0])  # its units see each other
 
 
-def _is_softmax(layer: Any) -> bool:
-    return getattr(getattr(layer, "activation", None), "__name__", "") in {"softmax", "log_softmax"}
+def _mixes(layer: Any) -> bool:
+    """Return whether a layer's activation is not one that works on each channel by itself."""
+    activation = getattr(layer, "activation", None)
+    name = getattr(activation, "__name__", type(activation).__name__).lower()
+    return activation is not None and (name in _MIXING or not activation.__module__.startswith("keras."))
 
 
 def _is_last(called: Called, axis: int) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from converters.optimizers.training.channel_tracing import Channels, Wiring, trace_channels
 from converters.optimizers.training.graphs import Remake, remade
+from edge_sdk.errors import ConversionError
 
 Keep = NDArray[np.bool_]
 # From a layer's name to how much each channel it makes matters.
@@ -28,10 +29,12 @@ def without_channels(model: Any, *, sparsity: float, importance: Importance) -> 
         importance: Of the channels that a layer makes.
 
     Raises:
-        ConversionError: The model is Python code rather than a graph of layers.
+        ConversionError: No channel can be removed, or the model is Python code rather than a graph of layers.
     """
     wiring = trace_channels(model)
     removed = least_important(wiring, sparsity=sparsity, importance=importance)
+    if not removed:
+        raise ConversionError(_nothing_to_remove(wiring), remedy="use int8, or int8-pruned")
 
     def kept(channels: Channels) -> Keep:
         return ~np.isin(wiring.roots(channels), sorted(removed))
@@ -110,13 +113,22 @@ def _sliced(layer: Any, before: Keep, after: Keep) -> Remake:
     return Remake(config=config, weights=weights)
 
 
+def _nothing_to_remove(wiring: Wiring) -> str:
+    whole = f", nor from {_names(wiring)}, where channels meet" if wiring.left_whole else ""
+    return f"no channel can be removed: none from the inputs and the output{whole}"
+
+
+def _names(wiring: Wiring) -> str:
+    return ", ".join(dict.fromkeys(wiring.left_whole))
+
+
 def _told(model: Any, smaller: Any, wiring: Wiring, kept: Callable[[Channels], Keep]) -> Iterator[str]:
     layers = []
     for layer in wiring.makers:
         keep = kept(wiring.outputs[id(layer)])
         if not keep.all():
             layers.append(f"{layer.name} {len(keep)} → {keep.sum()}")
-    yield f"channels: {', '.join(layers) or 'none could be removed'}"
+    yield f"channels: {', '.join(layers)}"
     yield f"parameters: {model.count_params()} → {smaller.count_params()}"
     if wiring.left_whole:
-        yield f"channels that meet in these layers were left whole: {', '.join(dict.fromkeys(wiring.left_whole))}"
+        yield f"channels that meet in these layers were left whole: {_names(wiring)}"

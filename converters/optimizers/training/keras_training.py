@@ -59,7 +59,7 @@ def train_again_keras(
         progress: Told which fraction is done.
 
     Raises:
-        ConversionError: The model is Python code rather than a graph of layers.
+        ConversionError: There is nothing to prune, or the model is Python code rather than a graph of layers.
     """
     if recipe.training is None:
         return model

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from converters.optimizers.training.sparsity import largest, sparsity_at
+from edge_sdk.errors import ConversionError
 
 # Masks change this often over the whole training; between, weights settle.
 _CHANGES = 100
@@ -57,7 +58,7 @@ class Masks:
         weights = [np.asarray(kernel) for kernel, _ in self._kernels]
         total = sum(values.size for values in weights)
         zeros = total - sum(np.count_nonzero(values) for values in weights)
-        return f"{zeros / total:.1%} of {total} weights are zero; biases and a last layer are left whole"
+        return f"{zeros / total:.1%} of {total} weights are zero"
 
 
 def _masked(mask: Any, *, first: Any) -> Any:
@@ -78,9 +79,14 @@ def kernels_of(model: Any) -> list[Any]:
 
     Args:
         model: A Keras model of layers in their order, none of them a model.
+
+    Raises:
+        ConversionError: There are none.
     """
     of_layers = [
         [weight for weight in layer.trainable_weights if weight.name.endswith("kernel")] for layer in model.layers
     ]
     with_kernels = [kernels for kernels in of_layers if kernels]
+    if not with_kernels:
+        raise ConversionError("the model has no weights to prune", remedy="use int8")
     return [kernel for kernels in with_kernels[:-1] or with_kernels for kernel in kernels]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import msgspec
@@ -131,6 +133,27 @@ def test_normalization_is_not_rounded_apart_from_its_convolution_and_keeps_its_s
     # Of the input, after ReLU, after the mean, and of the answer.
     assert len(twin.rounders) == 4
     assert all(np.array_equal(*pair) for pair in zip(statistics, model.layers[2].get_weights()[2:], strict=True))
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(layers.Dense(3, activation="softmax"), id="inside a layer"),
+        pytest.param(lambda x: layers.Activation("softmax")(layers.Dense(3)(x)), id="as an activation"),
+        pytest.param(lambda x: layers.Softmax()(layers.Dense(3)(x)), id="as a layer"),
+        pytest.param(lambda x: keras.ops.softmax(layers.Dense(3)(x)), id="as an operation"),
+    ],
+)
+def test_probabilities_are_not_rounded_for_a_loss_takes_their_logarithm(last: Callable[[Any], Any]) -> None:
+    given = keras.Input((4,), name="facts")
+    facts = np.random.default_rng(1).normal(size=(64, 4)).astype(np.float32) * 3
+    twin = aware_of_rounding(keras.Model(given, last(given)), per_tensor=False)
+
+    twin.calibrate({"facts": facts})
+
+    answers = twin.model.predict(facts, verbose=0)
+    assert answers.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert 0 < answers.min() < 1 / 512  # half a step of what int8 stores
 
 
 # --- what it is for

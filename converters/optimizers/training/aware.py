@@ -46,10 +46,12 @@ class Aware:
 
     def calibrate(self, inputs: dict[str, FloatArray]) -> None:
         """Set the ranges to what the float tensors reach on some windows, as LiteRT's calibration will."""
+        import keras  # noqa: PLC0415  # heavy, and only where there is a model of it
+
         count = len(next(iter(inputs.values())))
         chosen = np.linspace(0, count - 1, min(count, _CALIBRATION_WINDOWS)).astype(np.int64)
         found = self.probe([inputs[tensor.name][chosen] for tensor in self.probe.inputs], training=False)
-        for rounder, values in zip(self.rounders, found, strict=True):
+        for rounder, values in zip(self.rounders, keras.tree.flatten(found), strict=True):
             rounder.set_range(float(np.min(values)), float(np.max(values)))
 
 
@@ -106,7 +108,7 @@ def _wired(model: Any, round_: Round, twin_of: Callable[[Any], Any]) -> Any:
 
     wired = rewired(model, call)
     (output,) = wired.outputs
-    return keras.Model(wired.input, output if _activation(_last_layer(model)) in _BOUNDED else once(output))
+    return keras.Model(wired.input, output if _is_bounded(_last_layer(model)) else once(output))
 
 
 def _last_layer(model: Any) -> Any:
@@ -120,6 +122,10 @@ def _last_layer(model: Any) -> Any:
 
     (output,) = rewired(model, call).outputs
     return makers[id(output)][1]
+
+
+def _is_bounded(layer: Any) -> bool:
+    return not _BOUNDED.isdisjoint({_activation(layer), _kind(layer).lower()})
 
 
 def _kind(layer: Any) -> str:

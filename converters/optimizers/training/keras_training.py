@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -63,11 +64,11 @@ def train_again_keras(
     """
     if recipe.training is None:
         return model
-    _make_repeatable(recipe.training.seed)
     targets = targets_for(model.contract.output, model.predict(training.inputs))
     loss = loss_for(model.contract.output, targets)
     lesson = Lesson(inputs=training.inputs, targets=targets, loss=loss, settings=recipe.training)
-    network, remarks = taught(copied(model.trainable), recipe, lesson, progress)
+    with _repeatable(recipe.training.seed):
+        network, remarks = taught(copied(model.trainable), recipe, lesson, progress)
     origin = Origin(name=model.source_name, sha256=model.source_sha256, size_bytes=model.source_bytes)
     tuned = float_model(network, model.contract, workspace, origin)
     return replace(tuned, predict=model.predict, remarks=(*model.remarks, *remarks))
@@ -126,9 +127,12 @@ def _fit(network: Any, lesson: Lesson, callbacks: Sequence[Any], progress: Told)
     )
 
 
-def _make_repeatable(seed: int) -> None:
+@contextmanager
+def _repeatable(seed: int) -> Iterator[None]:
     import keras  # noqa: PLC0415  # heavy, and only this function needs it
     import tensorflow as tf  # noqa: PLC0415
 
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+    with tf.device("CPU:0"):  # on a GPU, rounding that lets gradients through has no repeatable form
+        yield

@@ -2,8 +2,8 @@
 
 A compact model is judged against the model that was brought, so it is taught that model's answers (Hinton, Vinyals and
 Dean, Distilling the Knowledge in a Neural Network, 2015), and windows to train on need no truth. Truth in the targets
-was tried: with a tenth of it 0.06 % fewer decisions were those of the source, with half of it 1 %, and rare classes lost
-most, for the windows have another mix of classes than the source was trained with.
+was tried: with a tenth of it 0.06 % fewer decisions were those of the source, with half of it 1 %, and rare classes
+lost most, for the windows have another mix of classes than the source was trained with.
 """
 
 from __future__ import annotations

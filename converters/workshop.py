@@ -62,7 +62,7 @@ class Workshop:
         self._onnx_checked = False
         self._budget_points, self._folder, self._edgetpu_compiler = budget_points, folder, edgetpu_compiler
         self._optimized: dict[tuple[Recipe, Form], OptimizedModel] = {}
-        self._again: dict[tuple[Pruning | None, Training | None], FloatModel] = {}
+        self._again: dict[tuple[Pruning | None, Training | None, bool], FloatModel] = {}
 
     def make(self, recipe: Recipe, profile: HardwareProfile, *, progress: Told = silent) -> VerifiedModel:
         """Return the model by a recipe, compiled for a board and proved.
@@ -108,7 +108,7 @@ class Workshop:
 
     def _trained(self, recipe: Recipe, progress: Told) -> FloatModel:
         """Return the model as a recipe trained it, once for all boards."""
-        lesson = (recipe.pruning, recipe.training)
+        lesson = (recipe.pruning, recipe.training, recipe.compatible)
         if lesson not in self._again:
             self._again[lesson] = train_again(
                 self.source, recipe, self.windows.training, self._folder, progress=progress

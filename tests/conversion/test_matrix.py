@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import pytest
@@ -20,7 +21,13 @@ RECIPES = ("float16", "dynamic-int8", "int8", "int8-mixed")
 def compare_with_page(found: list[Cell]) -> None:
     for cell in found:
         said = shown(cell.profile)[cell.source, cell.architecture, cell.recipe]
-        assert said == (mark(cell, {}) if cell.done else cell.outcome), cell
+        found_here = mark(cell, {}) if cell.done else cell.outcome
+        mapped, of, operators = said.partition(" of ")
+        if of and found_here.startswith(f"{mapped} of "):
+            # TensorFlow's quantizer rescales 1 % more or fewer tensors of an unrolled loop from run to run.
+            assert int(found_here.split()[-1]) == pytest.approx(int(operators), rel=0.02), cell
+        else:
+            assert said == found_here, cell
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -52,7 +59,7 @@ def test_every_cell_of_the_page_is_done_or_refused_for_a_reason() -> None:
         said = shown(slug)
         assert len(said) == len(formats()) * len(keras_models()) * len(recipe_names())
         for place, words in said.items():
-            assert words.startswith("✓") or len(words) > len("refused"), place
+            assert words == "✓" or re.fullmatch(r"\d+ of \d+", words) or len(words.split()) > 3, place
 
 
 def test_a_page_gives_back_what_it_was_made_of() -> None:

@@ -86,7 +86,7 @@ def cells(source: str, architecture: str, *, places: Iterable[tuple[str, str]], 
             try:
                 outcome, done = _converted(shop, load_recipe(recipe), load_profile(slug)), True
             except EdgeError as error:
-                outcome, done = _reason(error), False
+                outcome, done = _reason(error).replace(f"'{recipe}' ", "").replace(path.name, "the file"), False
             yield Cell(
                 source=source, architecture=architecture, recipe=recipe, profile=slug, outcome=outcome, done=done
             )

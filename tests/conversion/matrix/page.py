@@ -30,7 +30,8 @@ Every format, architecture, recipe and kind of board, converted from a small mod
 **✓**: converted, and the compiled model keeps all but {BUDGET_POINTS:g} points of the variance of what the source
 answers. A letter: refused, with the reason below. Weights are random, which is harder on integers than trained ones
 are: your model may do what a letter refuses here, and `--recipe auto` finds out. For Coral, whose compiler is not part
-of this, the number of operators that the forecast maps to the Edge TPU.
+of this, the number of operators that the forecast maps to the Edge TPU: what the numbers lose is what they lose on a
+Raspberry Pi.
 """
 
 
@@ -83,7 +84,7 @@ def mark(cell: Cell, reasons: dict[str, str]) -> str:
     """Return what a cell shows."""
     if not cell.done:
         return reasons[cell.outcome]
-    return "✓" if cell.outcome == "done" else f"✓ {cell.outcome}"
+    return "✓" if cell.outcome == "done" else cell.outcome
 
 
 def shown(slug: str) -> dict[tuple[str, str, str], str]:

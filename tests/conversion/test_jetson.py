@@ -361,7 +361,7 @@ class TestNvidiasCheck:
     def test_what_the_parser_does_not_read_is_said_node_by_node(self):
         found = check.check_build(conv_model(activation="Unheard"), "8.7")
         (finding,) = check.findings(found)
-        refused = check.refusal(found)
+        refused = check.refusal(found, "8.7")
 
         assert "Unheard" in finding.subject
         assert refused is not None
@@ -372,7 +372,7 @@ class TestNvidiasCheck:
         found = check.check_build(conv_model(), "8.9")
         assert found.capability == "SM89"
         assert found.engine_bytes > 0
-        assert check.refusal(found) is None
+        assert check.refusal(found, "8.9") is None
 
     @needs_rtx
     def test_a_builder_that_does_not_end_is_no_proof(self):
@@ -382,7 +382,7 @@ class TestNvidiasCheck:
         assert not found.ended
         assert found.layers > 0
         assert said.endswith("not checked")
-        assert check.refusal(found) is None
+        assert check.refusal(found, "8.7") is None
 
     @pytest.mark.parametrize(
         ("asked", "built"), [("8.7", "SM86"), ("8.6", "SM86"), ("7.2", "SM75"), ("5.3", "SM75"), ("9.0", "SM89")]
@@ -409,9 +409,15 @@ class TestNvidiasCheck:
         silent = check.Probe(
             version="1", capability="SM86", errors=(), layers=3, engine_bytes=0, messages=(), ended=True
         )
-        refused = check.refusal(silent)
+        refused = check.refusal(silent, "8.7")
         assert refused is not None
         assert "no engine" in refused.problem
+
+    def test_what_another_generations_builder_does_not_make_says_nothing_about_the_board(self):
+        silent = check.Probe(
+            version="1", capability="SM75", errors=(), layers=3, engine_bytes=0, messages=(), ended=True
+        )
+        assert check.refusal(silent, "5.3") is None
 
 
 def test_the_boards_limits_come_before_the_builder(beats: FloatModel):

@@ -54,9 +54,15 @@ def commands(page: Path) -> list[str]:
 
 
 def programs(page: Path) -> list[str]:
-    """Return the commands that run a page's Python, which may use what the commands before made."""
-    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), flags=re.MULTILINE | re.DOTALL)
-    return [f"python3 -W ignore -c {shlex.quote(block)}" for block in blocks]
+    """Return the commands that run a page's Python, which may use what the commands before made.
+
+    A block that the page introduces as a file's content ("In `name.py`:") becomes that file.
+    """
+    blocks = re.findall(r"(?:In `(\S+\.py)`:\s+)?^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    return [
+        f"printf %s {shlex.quote(block)} > {name}" if name else f"python3 -W ignore -c {shlex.quote(block)}"
+        for name, block in blocks
+    ]
 
 
 def is_run(command: str) -> bool:

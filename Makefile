@@ -4,6 +4,8 @@ VENV := .venv
 # Named exactly, because an open range takes the newest build with gigabytes for GPUs that converting does not use.
 TORCH ?= torch==2.13.0
 RUN := $(VENV)/bin
+# Tests that run at a time; a file's own one after another, since they share what is slow to make.
+JOBS ?= 2
 DEMO_RECORD := examples/ecg_beats/data/200
 .DEFAULT_GOAL := help
 export TF_CPP_MIN_LOG_LEVEL ?= 3
@@ -31,11 +33,11 @@ demo: $(VENV)/.ready ## Real model, real recording, all the way to the dashboard
 
 test: $(VENV)/.ready ## The whole test suite but the long runs
 	@scripts/test-tools
-	@$(RUN)/python -m pytest -m 'not slow' $(PYTEST_ARGS)
+	@$(RUN)/python -m pytest -n $(JOBS) --dist loadfile -m 'not slow' $(PYTEST_ARGS)
 
 test-all: $(VENV)/.ready ## The long runs too
 	@scripts/test-tools
-	@$(RUN)/python -m pytest $(PYTEST_ARGS)
+	@$(RUN)/python -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.ready ## Style, types, arrows between packages
 	@$(RUN)/ruff check .

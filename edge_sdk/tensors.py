@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from edge_sdk.errors import IncompatibleBundle
 
 FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Union
 
 import msgspec
 
+from edge_sdk.alarm_rules import AlarmRule, misfit, repeated_name
 from edge_sdk.codes import Code
 from edge_sdk.signals import SignalFormat
 
@@ -193,9 +194,11 @@ class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
             ``softmax`` for a logit for each; ``probability`` or ``sigmoid`` where a classifier of two labels has one
             value, the second label's probability or its logit.
         bias: Added to the log-probabilities before deciding, one per label; empty for none.
+        alarms: Rules on these answers and on the signal's beats, beside or in place of a gateway's own.
 
     Raises:
-        ValueError: Not either labels or quantities, or what the labels need does not fit them.
+        ValueError: Not either labels or quantities, or what the labels need does not fit them; an alarm rule that
+            watches what is not there, or has another's name.
     """
 
     name: str
@@ -204,6 +207,7 @@ class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
     quantities: tuple[OutputQuantity, ...] = ()
     activation: Literal["none", "softmax", "sigmoid", "probability"] = "none"
     bias: tuple[float, ...] = ()
+    alarms: tuple[AlarmRule, ...] = ()
 
     def __post_init__(self) -> None:
         if bool(self.labels) == bool(self.quantities):
@@ -212,6 +216,16 @@ class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"activation '{self.activation}' is for two labels, and there are {len(self.labels)}")
         if self.bias and len(self.bias) != len(self.labels):
             raise ValueError(f"{len(self.bias)} values of bias do not fit {len(self.labels)} labels")
+        self._check_alarms()
+
+    def _check_alarms(self) -> None:
+        name = repeated_name(self.alarms)
+        if name:
+            raise ValueError(f"two alarm rules are named '{name}'")
+        labels, quantities = [label.name for label in self.labels], [quantity.name for quantity in self.quantities]
+        for rule in self.alarms:
+            if problem := misfit(rule, labels=labels, quantities=quantities):
+                raise ValueError(problem)
 
     @property
     def has_one_value(self) -> bool:

@@ -23,12 +23,12 @@ def turns(lanes: IntArray) -> Iterator[IntArray]:
     """
     if len(lanes) == 0:
         return
+    if (lanes[1:] > lanes[:-1]).all():
+        yield np.arange(len(lanes))
+        return
     order = np.argsort(lanes, kind="stable")
     ordered = lanes[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    if len(starts) == len(lanes):
-        yield order
-        return
     rank = np.arange(len(lanes)) - np.repeat(starts, np.diff(starts, append=len(lanes)))
     for turn in range(int(rank.max()) + 1):
         yield order[rank == turn]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ SDNN = Code(LOINC, "80404-7", "R-R interval.standard deviation (Heart rate varia
 RMSSD = Code(LOCAL, "rmssd", "Root mean square of successive R-R differences")
 IRREGULAR_SHARE = Code(LOCAL, "irregular-share", "Share of irregular R-R intervals")
 
-_INTERVALS = 64
+INTERVALS = 64
 _EVERY_S = 60.0
 # Fewer intervals than half of those looked at would say more about chance than about the patient.
 _ENOUGH = 0.5
@@ -73,7 +74,7 @@ class RhythmBank:
 
     def __init__(self, *, sample_rate_hz: float) -> None:
         self._every = round(_EVERY_S * sample_rate_hz)
-        self._ring = IntervalRing(keep=_INTERVALS)
+        self._ring = IntervalRing(keep=INTERVALS)
         self._next_index: IntArray = np.empty(0, np.int64)
 
     def resize(self, lanes: int) -> None:
@@ -95,7 +96,7 @@ class RhythmBank:
             indices: R peaks, samples since the lane's beginning.
             rr_s: Seconds since the beat before; NaN where unknown, or where one of the two is no normal beat.
         """
-        found = [self._turn(lanes[turn], indices[turn], rr_s[turn]) for turn in turns(lanes)]
+        found = [rhythms for turn in turns(lanes) for rhythms in self._turn(lanes[turn], indices[turn], rr_s[turn])]
         floats = np.empty(0, np.float32)
         return Rhythms(
             lane=np.concatenate([np.empty(0, np.int64), *(rhythms.lane for rhythms in found)]),
@@ -105,18 +106,22 @@ class RhythmBank:
             irregular=np.concatenate([floats, *(rhythms.irregular for rhythms in found)]),
         )
 
-    def _turn(self, lanes: IntArray, indices: IntArray, rr_s: FloatArray) -> Rhythms:
+    def _turn(self, lanes: IntArray, indices: IntArray, rr_s: FloatArray) -> Iterator[Rhythms]:
         known = (rr_s >= SHORTEST_RR_S) & (rr_s <= LONGEST_RR_S)  # not so for NaN
         self._ring.push(lanes, np.where(known, rr_s, np.nan).astype(np.float32))
         due = np.flatnonzero(indices >= self._next_index[lanes])
-        intervals = self._ring.latest(lanes[due], _INTERVALS)
+        if len(due):
+            yield self._measured(lanes[due], indices[due])
+
+    def _measured(self, lanes: IntArray, indices: IntArray) -> Rhythms:
+        intervals = self._ring.latest(lanes, INTERVALS)
         irregular = irregular_share(intervals)
         told = np.isfinite(irregular)
-        due, intervals, irregular = due[told], intervals[told], irregular[told]
-        self._next_index[lanes[due]] = indices[due] + self._every
+        lanes, indices, intervals, irregular = lanes[told], indices[told], intervals[told], irregular[told]
+        self._next_index[lanes] = indices + self._every
         return Rhythms(
-            lane=lanes[due],
-            index=indices[due],
+            lane=lanes,
+            index=indices,
             sdnn_ms=1000 * np.nanstd(intervals, axis=1),
             rmssd_ms=1000 * np.sqrt(np.nanmean(np.diff(intervals, axis=1) ** 2, axis=1)),
             irregular=irregular,

@@ -7,7 +7,7 @@ a lane costs something only when one of its dues has passed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ class AlarmEvents:
         state: `BEGIN`, `ESCALATE` or `END`.
         priority: Place in `PRIORITIES`.
         index: Sample index at which it happened.
+        since: Sample index at which the alarm began.
         value: What the rule measured; NaN where it measured nothing.
     """
 
@@ -40,11 +41,23 @@ class AlarmEvents:
     state: IntArray
     priority: IntArray
     index: IntArray
+    since: IntArray
     value: FloatArray
 
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self.lane)
+
+    @classmethod
+    def none(cls) -> AlarmEvents:
+        """Return no events."""
+        none: IntArray = np.empty(0, np.int64)
+        return cls(
+            lane=none, rule=none, state=none, priority=none, index=none, since=none, value=np.empty(0, np.float32)
+        )
+
+
+_COLUMNS = tuple(field.name for field in fields(AlarmEvents))
 
 
 class AlarmStates:
@@ -71,15 +84,16 @@ class AlarmStates:
         self._on: BoolArray = np.zeros((0, width), np.bool_)
         self._holds, self._over, self._acknowledged = self._on.copy(), self._on.copy(), self._on.copy()
         self._priority: IntArray = np.zeros((0, width), np.int64)
+        self._since = self._priority.copy()
         self._due: IntArray = np.zeros((0, 3 * width), np.int64)
         self._next: IntArray = np.zeros(0, np.int64)
         self._value: FloatArray = np.zeros((0, width), np.float32)
-        self._found: list[tuple[IntArray, int, int, IntArray, IntArray, FloatArray]] = []
+        self._found = [AlarmEvents.none()]
 
     def resize(self, lanes: int) -> None:
         """Make room for so many lanes; new ones are fresh."""
         before, more = len(self._on), lanes - len(self._on)
-        for name in ("_on", "_holds", "_over", "_acknowledged", "_priority", "_due", "_next", "_value"):
+        for name in ("_on", "_holds", "_over", "_acknowledged", "_priority", "_since", "_due", "_next", "_value"):
             rows = getattr(self, name)
             setattr(self, name, np.concatenate([rows, np.zeros((more, *rows.shape[1:]), rows.dtype)]))
         self.reset(np.arange(before, lanes))
@@ -154,16 +168,8 @@ class AlarmStates:
 
     def take(self) -> AlarmEvents:
         """Return what happened since the last call."""
-        found, self._found = self._found, []
-        count = [len(lane) for lane, *_ in found]
-        return AlarmEvents(
-            lane=np.concatenate([np.empty(0, np.int64), *(event[0] for event in found)]),
-            rule=np.repeat(np.array([event[1] for event in found], np.int64), count),
-            state=np.repeat(np.array([event[2] for event in found], np.int64), count),
-            priority=np.concatenate([np.empty(0, np.int64), *(event[3] for event in found)]),
-            index=np.concatenate([np.empty(0, np.int64), *(event[4] for event in found)]),
-            value=np.concatenate([np.empty(0, np.float32), *(event[5] for event in found)]),
-        )
+        found, self._found = self._found, [AlarmEvents.none()]
+        return AlarmEvents(**{name: np.concatenate([getattr(some, name) for some in found]) for name in _COLUMNS})
 
     def _happen(self, lanes: IntArray, due: IntArray) -> None:
         columns = due.argmin(axis=1)
@@ -181,7 +187,7 @@ class AlarmStates:
         free = ~self._on[np.ix_(lanes, self._by[rule])].any(axis=1)
         lanes, index = lanes[free], index[free]
         self._on[lanes, rule], self._acknowledged[lanes, rule] = True, False
-        self._priority[lanes, rule] = self._base[rule]
+        self._priority[lanes, rule], self._since[lanes, rule] = self._base[rule], index
         self._say(BEGIN, rule, lanes, index)
         self._escalate_next(rule, lanes, index)
         for other in self._suppressed[rule]:
@@ -217,7 +223,17 @@ class AlarmStates:
 
     def _say(self, state: int, rule: int, lanes: IntArray, index: IntArray) -> None:
         if len(lanes):
-            self._found.append((lanes, rule, state, self._priority[lanes, rule], index, self._value[lanes, rule]))
+            self._found.append(
+                AlarmEvents(
+                    lane=lanes,
+                    rule=np.full(len(lanes), rule),
+                    state=np.full(len(lanes), state),
+                    priority=self._priority[lanes, rule],
+                    index=index,
+                    since=self._since[lanes, rule],
+                    value=self._value[lanes, rule],
+                )
+            )
 
 
 def _suppresses(rule: AlarmRule, other: AlarmRule) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from enum import Enum
-from typing import Annotated, Union
+from typing import Annotated, Literal, Union
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_sdk.alarm_rules import AlarmPriority
 from edge_sdk.codes import Code
 
 _MISSING = -32768  # int16's lowest value stands for a missing sample and never for a measured one.
@@ -105,6 +106,22 @@ class ModelRef(msgspec.Struct, frozen=True, kw_only=True):
     runtime: str
 
 
+class AlarmState(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened to an alarm, and which one it is: that of this rule, on this stream, since then.
+
+    Attributes:
+        rule: Name of the rule.
+        state: ``begin``; ``escalate`` when nobody acknowledged it and its priority rose; ``end``.
+        priority: How soon somebody must respond, as in IEC 60601-1-8.
+        since_ns: UTC time at which it began, nanoseconds since 1970.
+    """
+
+    rule: str
+    state: Literal["begin", "escalate", "end"]
+    priority: AlarmPriority
+    since_ns: Nanoseconds
+
+
 class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One finding. Its identity, (device, epoch, seq), is given by the outbox.
 
@@ -119,6 +136,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
         quality: Signal quality index, 0 (useless) to 1 (clean).
         priority: Order of delivery.
         model: The model that said so, if any.
+        alarm: What happened to which alarm, if it is about one. What ends an alarm is routine.
     """
 
     code: Code
@@ -131,3 +149,4 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     quality: float | None = None
     priority: Priority = Priority.ROUTINE
     model: ModelRef | None = None
+    alarm: AlarmState | None = None

@@ -5,6 +5,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from edge_sdk import codes
+from edge_sdk.alarm_rules import AlarmPriority
 from edge_sdk.bundle import file_entries
 from edge_sdk.codes import Code
 from edge_sdk.contracts import (
@@ -29,6 +30,7 @@ from edge_sdk.manifest import (
 )
 from edge_sdk.messages import MAX_SEQ, Ack, Entry, Status, Tombstone
 from edge_sdk.observation import (
+    AlarmState,
     Classification,
     ClockQuality,
     ModelRef,
@@ -192,10 +194,18 @@ values = st.one_of(
 model_refs = st.builds(
     ModelRef, id=st.text(max_size=8), version=st.just("1.0.0"), bundle_sha256=st.just("0" * 64), runtime=st.text()
 )
+times_ns = st.integers(min_value=-(2**63), max_value=2**63 - 1)
+alarms = st.builds(
+    AlarmState,
+    rule=st.text(max_size=8),
+    state=st.sampled_from(["begin", "escalate", "end"]),
+    priority=st.sampled_from(AlarmPriority),
+    since_ns=times_ns,
+)
 observations = st.builds(
     Observation,
     code=st.builds(Code, st.text(max_size=8), st.text(max_size=8), st.text(max_size=8)),
-    effective_time_ns=st.integers(min_value=-(2**63), max_value=2**63 - 1),
+    effective_time_ns=times_ns,
     stream=st.text(max_size=8),
     subject=st.text(max_size=8),
     value=values,
@@ -204,6 +214,7 @@ observations = st.builds(
     quality=st.none() | fractions,
     priority=st.sampled_from(Priority),
     model=st.none() | model_refs,
+    alarm=st.none() | alarms,
 )
 entries = st.builds(Entry, seqs, observations)
 ranges = st.lists(seqs, min_size=2, max_size=2).map(sorted).map(tuple)

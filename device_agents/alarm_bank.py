@@ -87,13 +87,8 @@ class AlarmBank:
         for turn in turns(lanes):
             changed = turn[self._losses.good[lanes[turn]] != good[turn]]
             self._states.pass_time(lanes[changed], indices[changed])
-            lost, back = changed[~good[changed]], changed[good[changed]]
-            for condition in self._physiologic:
-                condition.lose(lanes[lost])
-            self._losses.lose_at(lanes[lost], indices[lost])
-            for condition in self._physiologic:
-                condition.regain(lanes[back], indices[back])
-            self._losses.regain(lanes[back], indices[back])
+            self._lose(lanes[lost := changed[~good[changed]]], indices[lost])
+            self._regain(lanes[back := changed[good[changed]]], indices[back])
 
     def beats(self, lanes: IntArray, indices: IntArray, usable: BoolArray) -> None:
         """Take heartbeats.
@@ -155,3 +150,13 @@ class AlarmBank:
         """End what is on: these streams are over."""
         self._states.end_all(lanes, self._time[lanes])
         return self._states.take()
+
+    def _lose(self, lanes: IntArray, indices: IntArray) -> None:
+        for condition in self._physiologic:
+            condition.lose(lanes)
+        self._losses.lose_at(lanes, indices)
+
+    def _regain(self, lanes: IntArray, indices: IntArray) -> None:
+        lost = self._losses.lost_until(lanes, indices)
+        for condition in (*self._physiologic, self._losses):
+            condition.regain(lanes, indices, lost)

@@ -23,7 +23,8 @@ _RHYTHM_EVERY_S = 5.0
 class Pauses(Condition):
     """Watches `PauseRule`.
 
-    A beat in a bad signal may be one or none: it begins the wait anew, and ends no alarm.
+    A beat in a bad signal may be one or none: it begins the wait anew, and ends no alarm. A short loss of signal
+    interrupts the wait; after one as long as the wait itself, it begins anew.
     """
 
     def __init__(self, rules: Sequence[AlarmRule], states: AlarmStates, *, sample_rate_hz: float) -> None:
@@ -31,53 +32,53 @@ class Pauses(Condition):
         super().__init__(self._rules, states)
         self._rate_hz = sample_rate_hz
         self._after = [round(rule.after_s * sample_rate_hz) for _, rule in self._rules]
-        self._last: IntArray = np.zeros(0, np.int64)
-        self._again: IntArray = np.zeros((0, len(self._rules)), np.int64)
+        self._from: IntArray = np.zeros((0, len(self._rules)), np.int64)
+        self._again = self._from
 
     def resize(self, lanes: int) -> None:
         """Make room for so many lanes."""
-        self._last, self._again = grown(self._last, lanes), grown(self._again, lanes)
+        self._from, self._again = grown(self._from, lanes), grown(self._again, lanes)
 
     def reset(self, lanes: IntArray) -> None:
         """Let these lanes begin a new stream."""
-        self.regain(lanes, np.zeros(len(lanes), np.int64))
-
-    def regain(self, lanes: IntArray, indices: IntArray) -> None:
-        """Wait anew."""
-        self._last[lanes], self._again[lanes] = indices, 0
+        self._again[lanes] = 0
         for place in range(len(self._rules)):
-            self._wait(place, lanes, indices)
+            self._wait(place, lanes, np.zeros(len(lanes), np.int64))
+
+    def regain(self, lanes: IntArray, indices: IntArray, lost: IntArray) -> None:
+        """Wait on, or anew."""
+        for place, after in enumerate(self._after):
+            self._wait(place, lanes, np.where(lost < after, self._from[lanes, place] + lost, indices))
 
     def beat(self, lanes: IntArray, indices: IntArray, usable: BoolArray) -> None:
         """Take a beat of each of these lanes."""
         for place, (column, _) in enumerate(self._rules):
-            on = self._states.is_on(column, lanes)
-            self._wait(place, lanes[~on], indices[~on])
-            if on.any():
-                back = on & usable
-                self._beat_again(place, lanes[back], indices[back])
-        heard = lanes[usable]
-        self._last[heard] = indices[usable]
+            active = self._states.is_active(column, lanes)
+            self._wait(place, lanes[~active], indices[~active])
+            if active.any():
+                again = active & usable
+                self._beat_again(place, lanes[again], indices[again])
 
-    def _wait(self, place: int, lanes: IntArray, indices: IntArray) -> None:
+    def _wait(self, place: int, lanes: IntArray, since: IntArray) -> None:
         column, rule = self._rules[place]
+        self._from[lanes, place] = since
         self._states.measure(column, lanes, rule.after_s)
         self._states.waver(column, lanes)
-        self._states.hold(column, lanes, indices + self._after[place])
+        self._states.hold(column, lanes, since + self._after[place])
 
     def _beat_again(self, place: int, lanes: IntArray, indices: IntArray) -> None:
         column, rule = self._rules[place]
-        apart = indices - self._last[lanes]
-        ongoing = (self._again[lanes, place] > 0) & (apart <= self._after[place])
-        first = self._again[lanes, place] == 0
+        apart, again = indices - self._from[lanes, place], self._again[lanes, place]
+        first = again == 0
         self._states.measure(column, lanes[first], (apart[first] / self._rate_hz).astype(np.float32))
-        self._again[lanes, place] = np.where(ongoing, self._again[lanes, place] + 1, 1)
-        over = self._again[lanes, place] >= rule.end_beats
+        again = np.where(first | (apart > self._after[place]), 1, again + 1)
+        self._again[lanes, place], self._from[lanes, place] = again, indices
+        over = again >= rule.end_beats
         lanes, indices = lanes[over], indices[over]
         self._again[lanes, place] = 0
         self._states.release(column, lanes, indices)
-        self._states.pass_time(lanes, indices + 1)
-        self._states.hold(column, lanes, indices + self._after[place])
+        self._states.pass_time(lanes, indices + 1)  # it ends, before the wait for the next begins
+        self._wait(place, lanes, indices)
 
 
 class Intervals(Condition):

@@ -38,8 +38,8 @@ class Condition:
         for column in self._columns:
             self._states.waver(column, lanes)
 
-    def regain(self, lanes: IntArray, indices: IntArray) -> None:
-        """Take that the signal is good again from these samples on."""
+    def regain(self, lanes: IntArray, indices: IntArray, lost: IntArray) -> None:
+        """Take that the signal is good again from these samples on, after so many that were lost."""
 
     def _judge(
         self, column: int, lanes: IntArray, indices: IntArray, *, begins: BoolArray, ends: BoolArray, delay: int

@@ -60,9 +60,13 @@ class Losses(Condition):
                 self._states.release(column, lanes, indices)
         self.good[lanes], self._since[lanes] = False, indices
 
-    def regain(self, lanes: IntArray, indices: IntArray) -> None:
+    def lost_until(self, lanes: IntArray, indices: IntArray) -> IntArray:
+        """Return for how many samples the signal has been bad."""
+        lost: IntArray = indices - self._since[lanes]
+        return lost
+
+    def regain(self, lanes: IntArray, indices: IntArray, lost: IntArray) -> None:
         """Take that the signal is good from these samples on."""
-        lost = indices - self._since[lanes]
         self._lost_so_far[lanes] += lost[:, np.newaxis]
         for column, (_, end_after) in zip(self._columns, self._limits, strict=True):
             self._states.measure(column, lanes, (lost / self._rate_hz).astype(np.float32))

@@ -104,10 +104,10 @@ class AlarmStates:
             flags[lanes] = False
         self._due[lanes], self._next[lanes], self._value[lanes] = NEVER, NEVER, np.nan
 
-    def is_on(self, rule: int, lanes: IntArray) -> BoolArray:
-        """Return where an alarm is on, shape (k,)."""
-        on: BoolArray = self._on[lanes, rule]
-        return on
+    def is_active(self, rule: int, lanes: IntArray) -> BoolArray:
+        """Return where an alarm is on and its cause is there, shape (k,)."""
+        active: BoolArray = self._on[lanes, rule] & ~self._over[lanes, rule]
+        return active
 
     def is_busy(self, rule: int, lanes: IntArray) -> BoolArray:
         """Return where an alarm is on or its condition holds, shape (k,)."""
@@ -121,11 +121,8 @@ class AlarmStates:
     def hold(self, rule: int, lanes: IntArray, due: IntArray) -> None:
         """Say that a rule's condition holds on these different lanes: it alarms at ``due`` if it still does."""
         self._set_due(END, rule, lanes, NEVER)
-        self._over[lanes, rule] = False
-        new = ~self._holds[lanes, rule]
-        lanes, due = lanes[new], due[new]
+        waiting = ~self._holds[lanes, rule] & ~self.is_active(rule, lanes)
         self._holds[lanes, rule] = True
-        waiting = ~self._on[lanes, rule]
         self._set_due(BEGIN, rule, lanes[waiting], due[waiting])
 
     def waver(self, rule: int, lanes: IntArray) -> None:
@@ -136,7 +133,7 @@ class AlarmStates:
     def release(self, rule: int, lanes: IntArray, due: IntArray) -> None:
         """Say that a condition is gone: an alarm that is on ends at ``due``."""
         self.waver(rule, lanes)
-        ending = self._on[lanes, rule] & ~self._over[lanes, rule]
+        ending = self.is_active(rule, lanes)
         self._set_due(END, rule, lanes[ending], due[ending])
 
     def acknowledge(self, rule: int, lanes: IntArray, index: IntArray) -> None:
@@ -184,7 +181,8 @@ class AlarmStates:
         self._next[lanes] = np.minimum(self._next[lanes], due)
 
     def _begin(self, rule: int, lanes: IntArray, index: IntArray) -> None:
-        free = ~self._on[np.ix_(lanes, self._by[rule])].any(axis=1)
+        self._over[lanes, rule] = False  # where it still waits for somebody, it goes on
+        free = ~self._on[lanes, rule] & ~self._on[np.ix_(lanes, self._by[rule])].any(axis=1)
         lanes, index = lanes[free], index[free]
         self._on[lanes, rule], self._acknowledged[lanes, rule] = True, False
         self._priority[lanes, rule], self._since[lanes, rule] = self._base[rule], index
@@ -217,8 +215,7 @@ class AlarmStates:
         self._set_due(END, rule, lanes, NEVER)
         self._say(END, rule, lanes, index)
         for other in self._suppressed[rule]:  # what has held all the time begins now
-            waiting = self._holds[lanes, other] & ~self._on[lanes, other]
-            waiting &= self._due[lanes, other] == NEVER
+            waiting = self._holds[lanes, other] & (self._due[lanes, other] == NEVER) & ~self._on[lanes, other]
             self._set_due(BEGIN, other, lanes[waiting], index[waiting])
 
     def _say(self, state: int, rule: int, lanes: IntArray, index: IntArray) -> None:

@@ -62,7 +62,7 @@ class AlarmFinding:
     alarm: AlarmState
 
 
-_STATES: dict[int, Literal["begin", "escalate", "end"]] = {BEGIN: "begin", ESCALATE: "escalate", END: "end"}
+STATES: dict[int, Literal["begin", "escalate", "end"]] = {BEGIN: "begin", ESCALATE: "escalate", END: "end"}
 
 
 def told(
@@ -86,7 +86,7 @@ def told(
     units = {quantity.name: quantity.unit for quantity in quantities}
     since_ns = times_ns(events.lane, events.since)
     for at, lane in enumerate(events.lane.tolist()):
-        rule, state, value = rules[events.rule[at]], _STATES[int(events.state[at])], float(events.value[at])
+        rule, state, value = rules[events.rule[at]], STATES[int(events.state[at])], float(events.value[at])
         known = math.isfinite(value)
         yield AlarmFinding(
             lane=lane,

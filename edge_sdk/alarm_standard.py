@@ -45,6 +45,7 @@ STANDARD_RULES: tuple[AlarmRule, ...] = (
         display="Bradycardia",
         begin_per_minute=40.0,
         end_per_minute=45.0,
+        delay_s=2.0,
         escalate_after_s=30.0,
     ),
     FastRule(

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge_sdk.errors import SignalError
-from edge_sdk.signals import SignalFormat
+from edge_sdk.signals import SignalFormat, SignalKind
+
+LOWEST_RATE_HZ: dict[SignalKind, float] = {
+    # Task Force of the ESC and NASPE 1996 (Heart rate variability): "in any case >= 100 Hz", and then interpolated.
+    "ecg": 100.0,
+    # Choi and Shin 2017 (Physiological Measurement 38): pulse rate variability from 25 Hz.
+    "ppg": 25.0,
+    # Antonsson and Mann 1985 (J. Biomechanics 18): 99 % of gait's energy is below 15 Hz.
+    "accelerometer": 30.0,
+}
+"""Samples at uneven times are laid on the model's grid only if there are at least so many a second."""
 
 
 def choose_channels(what: str, has: Sequence[str], *, wanted: SignalFormat, named: Sequence[str] = ()) -> list[str]:

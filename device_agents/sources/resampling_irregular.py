@@ -18,6 +18,7 @@ from edge_sdk.tensors import FloatArray
 
 Float64Array = NDArray[np.float64]
 
+_SAME_TIME = 1e-3  # of an output's interval; times since 1970 in floating point are exact to 0.2 us only
 LONGEST_GAP_S = 24 * 3600.0
 """A longer one is two recordings."""
 
@@ -72,11 +73,11 @@ class IrregularResampler:
         """Return the outputs up to the time of held sample ``last``."""
         if last < 0 or self._begun_s is None:
             return np.zeros((0, self._values.shape[1]), np.float32)
-        end = math.floor((self._times[last] - self._begun_s) * self._rate_hz + 1e-6) + 1
+        end = math.floor((self._times[last] - self._begun_s) * self._rate_hz + _SAME_TIME) + 1
         at_s = self._begun_s + np.arange(self._next, max(end, self._next)) / self._rate_hz
         self._next += len(at_s)
         self._bridged = last
-        return _cubic(self._times, self._values, at_s, self._limit_s).astype(np.float32)
+        return _cubic(self._times, self._values, at_s, self._limit_s, _SAME_TIME / self._rate_hz).astype(np.float32)
 
     def _drop(self) -> None:
         keep_from = max(0, self._bridged - 1)  # the slope at the next interval's begin needs the sample before it
@@ -84,18 +85,20 @@ class IrregularResampler:
         self._bridged -= keep_from
 
 
-def _cubic(times: Float64Array, values: Float64Array, at_s: Float64Array, limit_s: float) -> Float64Array:
+def _cubic(
+    times: Float64Array, values: Float64Array, at_s: Float64Array, limit_s: float, same_s: float
+) -> Float64Array:
     if len(times) == 1:
         return values[np.zeros(len(at_s), np.int64)]
     apart = np.diff(times)
     slopes = _slopes(values, apart, limit_s)
-    left = np.clip(np.searchsorted(times, at_s, side="right") - 1, 0, len(apart) - 1)
+    left = np.clip(np.searchsorted(times + same_s, at_s) - 1, 0, len(apart) - 1)
     width = apart[left, np.newaxis]
     u = (at_s - times[left])[:, np.newaxis] / width
     y0, y1, m0, m1 = values[left], values[left + 1], slopes[left] * width, slopes[left + 1] * width
     found = y0 + u * (m0 + u * (3 * (y1 - y0) - 2 * m0 - m1 + u * (m0 + m1 - 2 * (y1 - y0))))
-    inside = (u > 1e-6) & (u < 1 - 1e-6)  # noqa: PLR2004  # on a sample, whatever comes beside it
-    found[(inside & (width > limit_s))[:, 0]] = np.nan
+    inside = (at_s - times[left] > same_s) & (times[left + 1] - at_s > same_s)  # on a sample, it is that sample
+    found[inside & (width > limit_s)[:, 0]] = np.nan
     return found
 
 

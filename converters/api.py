@@ -29,6 +29,7 @@ def convert(  # noqa: PLR0913  # the whole of what a conversion can be told, all
     recipe: str = "int8",
     calibration: Source | None = None,
     training: Source | None = None,
+    probabilities: Source | None = None,
     budget_points: float = 0.5,
     report: str | Path | None = None,
     edgetpu_compiler: str | Path | None = None,
@@ -48,6 +49,7 @@ def convert(  # noqa: PLR0913  # the whole of what a conversion can be told, all
         recipe: A recipe's name, the path of one, or ``auto``.
         calibration: Windows for ranges of activations.
         training: Windows for recipes that train the model again.
+        probabilities: Held-out windows with their truth, to fit the temperature of the probabilities on.
         budget_points: Loss allowed in any figure, percentage points.
         report: HTML page to write.
         edgetpu_compiler: Google's compiler, if it is not on PATH.
@@ -69,6 +71,7 @@ def convert(  # noqa: PLR0913  # the whole of what a conversion can be told, all
             evaluation=_windows_file(evaluation, place / "evaluation.npz"),
             calibration=None if calibration is None else _windows_file(calibration, place / "calibration.npz"),
             training=None if training is None else _windows_file(training, place / "training.npz"),
+            probabilities=None if probabilities is None else _windows_file(probabilities, place / "probabilities.npz"),
             budget_points=budget_points,
             key=Path(key),
             out=Path(out),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +31,8 @@ def compare(
     """Return the figures for two models' outputs, each (n, width), and the windows' truth."""
     before, after = answer(source, contract), answer(compiled, contract)
     if contract.labels:
-        return _classified(before, after, evaluation, contract, budget_points=budget_points)
+        report = _classified(before, after, evaluation, contract, budget_points=budget_points)
+        return _with_unscaled(report, compiled, evaluation, contract)
     return _estimated(before, after, evaluation, contract, budget_points=budget_points)
 
 
@@ -90,6 +92,16 @@ def _classified(
         calibration_error_float=calibration_error(before, truth),
         calibration_error_compiled=calibration_error(after, truth),
     )
+
+
+def _with_unscaled(
+    report: VerificationReport, compiled: FloatArray, evaluation: WindowSet, contract: OutputContract
+) -> VerificationReport:
+    if contract.temperature == 1 or evaluation.labels is None:
+        return report
+    unscaled = answer(compiled, msgspec.structs.replace(contract, temperature=1.0))
+    error = calibration_error(unscaled, evaluation.labels)
+    return msgspec.structs.replace(report, calibration_error_unscaled=error)
 
 
 def _classes(first: Labels, second: Labels, truth: Labels, names: list[str]) -> tuple[ClassFigures, ...]:

@@ -29,6 +29,7 @@ class Job:
         evaluation: Held-out windows with their truth: a file, a folder of records, or ``module:function``.
         calibration: Windows for ranges of activations, likewise; ``None`` if no recipe needs them.
         training: Windows to train again on, likewise; ``None`` if no recipe does.
+        probabilities: Held-out labelled windows to fit the temperature on, likewise; ``None`` to leave the contract's.
         budget_points: Loss allowed in any figure, percentage points.
         key: The private key that seals.
         out: The bundle, or a folder where several profiles are given.
@@ -44,6 +45,7 @@ class Job:
     evaluation: str
     calibration: str | None = None
     training: str | None = None
+    probabilities: str | None = None
     budget_points: float = 0.5
     key: Path
     out: Path

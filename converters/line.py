@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from converters.calibrated import with_temperature
 from converters.compilers import compiler_for
 from converters.importers import importer_for
 from converters.jobs import AUTO, LOAD, READ, Conversion, Job, Progress, SealedBundle, Trial
@@ -59,6 +60,8 @@ def run_line(job: Job, folder: Path, progress: Progress) -> Conversion:
     source = importer(job.model, contract, folder)
     if source.contract != contract:  # the importer moved the model's first step in front of it
         windows = collected.prepared(source.contract)
+    if windows.probabilities:
+        source = with_temperature(source, windows.probabilities)
     progress("compare with the source", 0.3)
     shop = Workshop(
         source, windows, budget_points=job.budget_points, folder=folder, edgetpu_compiler=job.edgetpu_compiler
@@ -144,6 +147,7 @@ def _collected(job: Job, contract: ModelContract, progress: Progress) -> Collect
         evaluation=collect(job.evaluation, begin, labelled=True),
         calibration=collect(job.calibration, begin + share, labelled=False) if job.calibration else None,
         training=collect(job.training, begin + 2 * share, labelled=False) if job.training else None,
+        probabilities=collect(job.probabilities, begin + 2 * share, labelled=True) if job.probabilities else None,
     )
 
 

@@ -18,12 +18,14 @@ class Windows:
         evaluation: What the proof rests on.
         calibration: For ranges of activations.
         training: For recipes that train again.
+        probabilities: For the temperature.
         remarks: What a reader of the report should know about them.
     """
 
     evaluation: WindowSet
     calibration: WindowSet | None
     training: WindowSet | None
+    probabilities: WindowSet | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -34,6 +36,7 @@ class Collected:
     evaluation: RawWindows
     calibration: RawWindows | None
     training: RawWindows | None
+    probabilities: RawWindows | None
 
     def prepared(self, contract: ModelContract) -> Windows:
         """Return the windows as a model of this contract takes them.
@@ -44,17 +47,20 @@ class Collected:
         evaluation = prepare_windows(self.evaluation, contract, labelled=True)
         calibration = prepare_windows(self.calibration, contract, labelled=False) if self.calibration else None
         training = prepare_windows(self.training, contract, labelled=False) if self.training else None
-        seen = {"calibration": calibration, "training": training}
+        probabilities = prepare_windows(self.probabilities, contract, labelled=True) if self.probabilities else None
+        seen = {"calibration": calibration, "training": training, "probabilities": probabilities}
         shared = [
             remark
             for what, windows in seen.items()
             if windows
             for remark in check_held_out(evaluation, windows, what=what)
         ]
-        remarks = [remark for windows in (evaluation, calibration, training) if windows for remark in windows.remarks]
+        given = (evaluation, calibration, training, probabilities)
+        remarks = [remark for windows in given if windows for remark in windows.remarks]
         return Windows(
             evaluation=evaluation,
             calibration=calibration,
             training=training,
+            probabilities=probabilities,
             remarks=tuple(dict.fromkeys([*remarks, *shared])),
         )

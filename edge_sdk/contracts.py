@@ -182,6 +182,9 @@ class OutputQuantity(msgspec.Struct, frozen=True, kw_only=True):
     code: Code | None = None
 
 
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.05, 20.0
+
+
 class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
     """What the model's single output means: one probability per label, the largest decides; or quantities.
 
@@ -194,6 +197,7 @@ class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
             ``softmax`` for a logit for each; ``probability`` or ``sigmoid`` where a classifier of two labels has one
             value, the second label's probability or its logit.
         bias: Added to the log-probabilities before deciding, one per label; empty for none.
+        temperature: The log-probabilities, with bias, are divided by it: it changes how sure an answer is, never which.
         alarms: Rules on these answers and on the signal's beats, beside or in place of a gateway's own.
 
     Raises:
@@ -207,6 +211,7 @@ class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
     quantities: tuple[OutputQuantity, ...] = ()
     activation: Literal["none", "softmax", "sigmoid", "probability"] = "none"
     bias: tuple[float, ...] = ()
+    temperature: Annotated[float, msgspec.Meta(ge=LOWEST_TEMPERATURE, le=HIGHEST_TEMPERATURE)] = 1.0
     alarms: tuple[AlarmRule, ...] = ()
 
     def __post_init__(self) -> None:
@@ -216,6 +221,8 @@ class OutputContract(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"activation '{self.activation}' is for two labels, and there are {len(self.labels)}")
         if self.bias and len(self.bias) != len(self.labels):
             raise ValueError(f"{len(self.bias)} values of bias do not fit {len(self.labels)} labels")
+        if self.temperature != 1 and not self.labels:
+            raise ValueError("a temperature is for probabilities, and quantities have none")
         self._check_alarms()
 
     def _check_alarms(self) -> None:

@@ -21,6 +21,8 @@ def probabilities(outputs: FloatArray, contract: OutputContract) -> FloatArray:
         logits = np.log(np.maximum(logits, _SMALLEST))
     if contract.bias:
         logits = logits + np.asarray(contract.bias, np.float32)
+    if contract.temperature != 1:
+        logits = logits / np.float32(contract.temperature)
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
     normalized: FloatArray = shifted / shifted.sum(axis=-1, keepdims=True)
     return normalized

@@ -11,7 +11,7 @@ from edge_sdk.contracts import InputContract, OutputContract
 from edge_sdk.errors import IncompatibleBundle, ManifestError
 from edge_sdk.tensors import TensorSpec
 
-SCHEMA_MAJOR, SCHEMA_MINOR = 1, 1
+SCHEMA_MAJOR, SCHEMA_MINOR = 1, 2
 _SEMANTIC_VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -143,6 +143,7 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
         parity_error: Largest difference between the source framework's outputs and the float form's, before compiling.
         calibration_error_float: Expected calibration error of the probabilities, float model; -1 for quantities.
         calibration_error_compiled: Likewise, compiled model.
+        calibration_error_unscaled: Likewise, compiled model without the contract's temperature; -1 when it has none.
     """
 
     windows: int
@@ -158,6 +159,7 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     parity_error: float = 0.0
     calibration_error_float: float = -1.0
     calibration_error_compiled: float = -1.0
+    calibration_error_unscaled: float = -1.0
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):

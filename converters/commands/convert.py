@@ -27,6 +27,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--calibration", help="Real windows for activation ranges.")
 @click.option("--evaluation", required=True, help="Held-out labelled windows.")
 @click.option("--training", help="Windows for recipes that train the model again.")
+@click.option("--probabilities", help="Held-out labelled windows to make probabilities honest with.")
 @click.option(
     "--budget-points",
     type=click.FloatRange(0, 100),

@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from edge_sdk import codes
-from edge_sdk.alarm_rules import AlarmPriority
+from edge_sdk.alarm_rules import AlarmPriority, RunRule, SlowRule
 from edge_sdk.bundle import file_entries
 from edge_sdk.codes import Code
 from edge_sdk.contracts import (
@@ -153,6 +153,19 @@ def record_manifest() -> Manifest:
             layers=(LayerFigures(name="dense", operator="FULLY_CONNECTED", sqnr_db=42.5),),
             parity_error=1e-6,
         ),
+    )
+
+
+def alarm_manifest() -> Manifest:
+    """Return a manifest of a classifier with alarm rules and a temperature."""
+    plain = manifest()
+    run = RunRule(name="run", label="V", beats=4, priority=AlarmPriority.HIGH, latching=True, suppresses=("slow",))
+    slow = SlowRule(name="slow", begin_per_minute=45.0, end_per_minute=50.0, code=Code("urn:test", "slow", "Slow"))
+    return msgspec.structs.replace(
+        plain,
+        schema_version="1.2",
+        output=msgspec.structs.replace(plain.output, temperature=1.25, alarms=(run, slow)),
+        verification=msgspec.structs.replace(plain.verification, calibration_error_unscaled=0.125),
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_sdk.alarm_rules import AlarmPriority, RunRule, SlowRule
 from edge_sdk.bundle import open_bundle
 from edge_sdk.codes import BEAT_CLASS, ECG_LEAD_II, HEART_RATE
 from edge_sdk.contracts import FixedWindows, ZScore
@@ -46,6 +47,25 @@ def test_the_bundle_of_schema_1_1_opens_and_means_what_it_meant():
     report = manifest.verification
     assert (report.quantities[0].r_squared_compiled, report.groups[0].value) == (0.2475, "F")
     assert (report.layers[0].sqnr_db, report.parity_error) == (42.5, 1e-6)
+
+
+def test_the_bundle_of_schema_1_2_opens_and_means_what_it_meant():
+    opened = open_bundle(GOLDEN / "bundle-1.2.edge", trusted=[load_public_key(GOLDEN / "golden-1.2.pub")])
+    answers = opened.manifest.output
+    assert (opened.manifest.schema_version, answers.temperature) == ("1.2", 1.25)
+    run, slow = answers.alarms
+    assert isinstance(run, RunRule)
+    assert (run.name, run.label, run.beats, run.priority, run.latching) == ("run", "V", 4, AlarmPriority.HIGH, True)
+    assert run.suppresses == ("slow",)
+    assert isinstance(slow, SlowRule)
+    assert (slow.begin_per_minute, slow.end_per_minute, slow.coded.code) == (45.0, 50.0, "slow")
+    assert opened.manifest.verification.calibration_error_unscaled == 0.125
+
+
+def test_a_bundle_older_than_alarm_rules_has_none_and_plain_probabilities():
+    for name, key in (("bundle-1.0.edge", "golden.pub"), ("bundle-1.1.edge", "golden-1.1.pub")):
+        answers = open_bundle(GOLDEN / name, trusted=[load_public_key(GOLDEN / key)]).manifest.output
+        assert (answers.alarms, answers.temperature) == ((), 1.0)
 
 
 def test_the_first_bundle_is_still_only_for_who_trusts_its_key():

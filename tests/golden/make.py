@@ -22,7 +22,7 @@ def golden_bundle() -> dict[str, bytes]:
     """Return a bundle of the newest schema, signed by a key that is then forgotten, and its public key."""
     key = Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return {"bundle-1.1.edge": pack(samples.record_manifest(), samples.members(), key=key), "golden-1.1.pub": public}
+    return {"bundle-1.2.edge": pack(samples.alarm_manifest(), samples.members(), key=key), "golden-1.2.pub": public}
 
 
 def golden_batch() -> dict[str, bytes]:

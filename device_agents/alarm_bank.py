@@ -24,6 +24,7 @@ from device_agents.alarm_losses import Losses
 from device_agents.alarm_states import AlarmEvents, AlarmStates, BoolArray
 from device_agents.vitals import turns
 from edge_sdk.alarm_rules import AlarmRule
+from edge_sdk.contracts import OutputContract
 from edge_sdk.tensors import FloatArray, IntArray
 
 
@@ -32,8 +33,8 @@ class AlarmBank:
 
     Args:
         rules: As `edge_sdk.alarm_standard.rules_in_force` gives them.
-        labels: Names of the model's labels, in order.
-        quantities: Names of the model's quantities, in order.
+        models: What the answers of the models that read the lanes mean. A rule watches the first that has its label
+            or its quantity.
         sample_rate_hz: Of every lane.
 
     Attributes:
@@ -44,8 +45,7 @@ class AlarmBank:
         self,
         rules: Sequence[AlarmRule],
         *,
-        labels: Sequence[str] = (),
-        quantities: Sequence[str] = (),
+        models: Sequence[OutputContract],
         sample_rate_hz: float,
     ) -> None:
         self.rules = tuple(rules)
@@ -55,8 +55,8 @@ class AlarmBank:
             Pauses(self.rules, states, sample_rate_hz=sample_rate_hz),
             Intervals(self.rules, states, sample_rate_hz=sample_rate_hz),
         )
-        self._runs = Runs(self.rules, states, labels=labels)
-        self._quantities = Quantities(self.rules, states, quantities=quantities, sample_rate_hz=sample_rate_hz)
+        self._runs = Runs(self.rules, states, models=models)
+        self._quantities = Quantities(self.rules, states, models=models, sample_rate_hz=sample_rate_hz)
         self._physiologic: tuple[Condition, ...] = (*self._beats, self._runs, self._quantities)
         self._time: IntArray = np.zeros(0, np.int64)
 
@@ -106,35 +106,41 @@ class AlarmBank:
             for condition in self._beats:
                 condition.beat(lane, index, good)
 
-    def labels(self, lanes: IntArray, indices: IntArray, labels: IntArray, usable: BoolArray) -> None:
-        """Take the labels of heartbeats, which may come later than the beats.
+    def labels(  # what is known of a label
+        self, lanes: IntArray, indices: IntArray, labels: IntArray, usable: BoolArray, *, model: int = 0
+    ) -> None:
+        """Take the labels that a model gives heartbeats, which may come later than the beats.
 
         Args:
             lanes: Shape (k,).
             indices: R peaks, increasing within a lane.
             labels: Place of each beat's label among the model's; what it is where the beat is not usable is ignored.
             usable: Whether the beat was classified.
+            model: Place of the model.
         """
         for turn in turns(lanes):
             lane, index = lanes[turn], indices[turn]
             self._states.pass_time(lane, index)
             known = usable[turn] & self._losses.was_good(lane, index)
-            self._runs.label(lane, index, labels[turn], known)
+            self._runs.label(lane, index, labels[turn], known, model=model)
 
-    def values(self, lanes: IntArray, indices: IntArray, values: FloatArray, usable: BoolArray) -> None:
-        """Take estimates of the model's quantities.
+    def values(  # what is known of an estimate
+        self, lanes: IntArray, indices: IntArray, values: FloatArray, usable: BoolArray, *, model: int = 0
+    ) -> None:
+        """Take a model's estimates of its quantities.
 
         Args:
             lanes: Shape (k,).
             indices: Where each is anchored, increasing within a lane.
             values: Shape (k, quantities), in their units.
             usable: Whether the signal was good enough for an estimate.
+            model: Place of the model.
         """
         for turn in turns(lanes):
             lane, index = lanes[turn], indices[turn]
             self._states.pass_time(lane, index)
             known = usable[turn] & self._losses.was_good(lane, index)
-            self._quantities.estimate(lane, index, values[turn], known)
+            self._quantities.estimate(lane, index, values[turn], known, model=model)
 
     def settle(self, lanes: IntArray, until: IntArray) -> AlarmEvents:
         """Return what happened, now that everything before ``until`` has been told of these different lanes."""

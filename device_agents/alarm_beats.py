@@ -14,7 +14,7 @@ from edge_sdk.alarm_rules import AlarmRule, FastRule, IrregularRule, PauseRule, 
 from edge_sdk.tensors import FloatArray, IntArray
 
 # A longer one has been called a pause before it ends, whatever the rule says.
-_LONGEST_RR_S = 8.0
+_LONGEST_RR_S = 7.0
 # The rate to alarm by is that of the latest four: two of their three pairs are new three beats after a change.
 _RATE_INTERVALS = 4
 _RHYTHM_EVERY_S = 5.0

@@ -88,7 +88,7 @@ class AlarmStates:
         self._due: IntArray = np.zeros((0, 3 * width), np.int64)
         self._next: IntArray = np.zeros(0, np.int64)
         self._value: FloatArray = np.zeros((0, width), np.float32)
-        self._found = [AlarmEvents.none()]
+        self._found: list[AlarmEvents] = []
 
     def resize(self, lanes: int) -> None:
         """Make room for so many lanes; new ones are fresh."""
@@ -165,7 +165,9 @@ class AlarmStates:
 
     def take(self) -> AlarmEvents:
         """Return what happened since the last call."""
-        found, self._found = self._found, [AlarmEvents.none()]
+        found, self._found = self._found, []
+        if not found:
+            return AlarmEvents.none()
         return AlarmEvents(**{name: np.concatenate([getattr(some, name) for some in found]) for name in _COLUMNS})
 
     def _happen(self, lanes: IntArray, due: IntArray) -> None:

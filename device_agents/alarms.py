@@ -10,7 +10,7 @@ from typing import Literal
 from device_agents.alarm_states import BEGIN, END, ESCALATE, PRIORITIES, AlarmEvents
 from edge_sdk.alarm_rules import AlarmRule, FastRule, HighRule, IrregularRule, LowRule, RunRule, SlowRule
 from edge_sdk.codes import PER_MINUTE, Code
-from edge_sdk.contracts import OutputQuantity
+from edge_sdk.contracts import OutputContract
 from edge_sdk.observation import AlarmState, Priority, Quantity
 from edge_sdk.tensors import IntArray
 
@@ -39,7 +39,7 @@ def told(
     events: AlarmEvents,
     rules: Sequence[AlarmRule],
     *,
-    quantities: Sequence[OutputQuantity],
+    models: Sequence[OutputContract],
     times_ns: Callable[[IntArray, IntArray], list[int]],
 ) -> Iterator[AlarmFinding]:
     """Say each event as an observation does.
@@ -50,10 +50,10 @@ def told(
     Args:
         events: Of an `AlarmBank`.
         rules: That bank's.
-        quantities: The model's.
+        models: That bank's.
         times_ns: Returns the UTC times of samples of lanes, nanoseconds since 1970.
     """
-    units = {quantity.name: quantity.unit for quantity in quantities}
+    units = {quantity.name: quantity.unit for model in reversed(models) for quantity in model.quantities}
     since_ns = times_ns(events.lane, events.since)
     for at, lane in enumerate(events.lane.tolist()):
         rule, state, value = rules[events.rule[at]], STATES[int(events.state[at])], float(events.value[at])

@@ -93,6 +93,9 @@ class Rates:
     per_minute: FloatArray
 
 
+_NO_RATES = Rates(lane=np.empty(0, np.int64), index=np.empty(0, np.int64), per_minute=np.empty(0, np.float32))
+
+
 class HeartRateBank:
     """A rate about every five seconds and lane, from the latest intervals and never from old ones.
 
@@ -129,21 +132,27 @@ class HeartRateBank:
             indices: R peaks, samples since the lane's beginning.
             rr_s: Seconds since the beat before; NaN where unknown.
         """
-        found = [self._turn(lanes[turn], indices[turn], rr_s[turn]) for turn in turns(lanes)]
+        found = [rates for turn in turns(lanes) for rates in self._turn(lanes[turn], indices[turn], rr_s[turn])]
+        if not found:
+            return _NO_RATES
         return Rates(
-            lane=np.concatenate([np.empty(0, np.int64), *(rates.lane for rates in found)]),
-            index=np.concatenate([np.empty(0, np.int64), *(rates.index for rates in found)]),
-            per_minute=np.concatenate([np.empty(0, np.float32), *(rates.per_minute for rates in found)]),
+            lane=np.concatenate([rates.lane for rates in found]),
+            index=np.concatenate([rates.index for rates in found]),
+            per_minute=np.concatenate([rates.per_minute for rates in found]),
         )
 
-    def _turn(self, lanes: IntArray, indices: IntArray, rr_s: FloatArray) -> Rates:
+    def _turn(self, lanes: IntArray, indices: IntArray, rr_s: FloatArray) -> Iterator[Rates]:
         known = (rr_s >= SHORTEST_RR_S) & (rr_s <= LONGEST_RR_S)  # not so for NaN
         if not known.all():
             self._ring.clear(lanes[~known])
         self._ring.push(lanes, np.where(known, rr_s, np.nan).astype(np.float32))
-        due = np.flatnonzero(known & (indices >= self._next_index[lanes]))
-        rates = rates_per_minute(self._ring.latest(lanes[due], _INTERVALS))
+        due = known & (indices >= self._next_index[lanes])
+        if due.any():
+            yield self._measured(lanes[due], indices[due])
+
+    def _measured(self, lanes: IntArray, indices: IntArray) -> Rates:
+        rates = rates_per_minute(self._ring.latest(lanes, _INTERVALS))
         told = np.isfinite(rates)
-        due, rates = due[told], rates[told]
-        self._next_index[lanes[due]] = indices[due] + self._every
-        return Rates(lane=lanes[due], index=indices[due], per_minute=rates)
+        lanes, indices = lanes[told], indices[told]
+        self._next_index[lanes] = indices + self._every
+        return Rates(lane=lanes, index=indices, per_minute=rates[told])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -65,6 +65,16 @@ class Rhythms:
     irregular: FloatArray
 
 
+_COLUMNS = tuple(field.name for field in fields(Rhythms))
+_NO_RHYTHMS = Rhythms(
+    lane=np.empty(0, np.int64),
+    index=np.empty(0, np.int64),
+    sdnn_ms=np.empty(0, np.float32),
+    rmssd_ms=np.empty(0, np.float32),
+    irregular=np.empty(0, np.float32),
+)
+
+
 class RhythmBank:
     """Measures of each lane's latest 64 intervals, about once a minute.
 
@@ -97,14 +107,9 @@ class RhythmBank:
             rr_s: Seconds since the beat before; NaN where unknown, or where one of the two is no normal beat.
         """
         found = [rhythms for turn in turns(lanes) for rhythms in self._turn(lanes[turn], indices[turn], rr_s[turn])]
-        floats = np.empty(0, np.float32)
-        return Rhythms(
-            lane=np.concatenate([np.empty(0, np.int64), *(rhythms.lane for rhythms in found)]),
-            index=np.concatenate([np.empty(0, np.int64), *(rhythms.index for rhythms in found)]),
-            sdnn_ms=np.concatenate([floats, *(rhythms.sdnn_ms for rhythms in found)]),
-            rmssd_ms=np.concatenate([floats, *(rhythms.rmssd_ms for rhythms in found)]),
-            irregular=np.concatenate([floats, *(rhythms.irregular for rhythms in found)]),
-        )
+        if not found:
+            return _NO_RHYTHMS
+        return Rhythms(**{name: np.concatenate([getattr(some, name) for some in found]) for name in _COLUMNS})
 
     def _turn(self, lanes: IntArray, indices: IntArray, rr_s: FloatArray) -> Iterator[Rhythms]:
         known = (rr_s >= SHORTEST_RR_S) & (rr_s <= LONGEST_RR_S)  # not so for NaN

@@ -19,10 +19,9 @@ Seconds = Annotated[float, msgspec.Meta(ge=0, le=3600)]
 PerMinute = Annotated[float, msgspec.Meta(ge=10, le=350)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Beats = Annotated[int, msgspec.Meta(ge=1, le=100)]
-# A rate is known three intervals after it changed, 6 s at 30/min, and a beat is found within 1 s.
+# A rate is known three intervals after it changed, 4 s at 30/min, and a beat is found within 3 s.
 RateDelay = Annotated[float, msgspec.Meta(ge=0, le=3)]
-# A beat that is not there is known not to be there after 2 s at most.
-Pause = Annotated[float, msgspec.Meta(ge=2, le=8)]
+Pause = Annotated[float, msgspec.Meta(ge=2, le=7)]
 Loss = Annotated[float, msgspec.Meta(ge=0, le=4)]
 
 
@@ -128,7 +127,7 @@ class PauseRule(_Rule, frozen=True, kw_only=True, tag="no-beat"):
     """No heartbeat for a while, though the signal is good.
 
     Attributes:
-        after_s: Seconds without a beat that begin it, 2 to 8.
+        after_s: Seconds without a beat that begin it, 2 to 7.
         end_beats: So many beats, each within ``after_s`` of the one before, end it.
     """
 
@@ -207,11 +206,11 @@ AlarmRule = Union[RunRule, FastRule, SlowRule, PauseRule, IrregularRule, LowRule
 
 
 def misfit(rule: AlarmRule, *, labels: Sequence[str], quantities: Sequence[str]) -> str:
-    """Return why a rule cannot watch a model with these answers; empty when it can."""
+    """Return why a rule cannot watch models with these answers; empty when it can."""
     if isinstance(rule, RunRule) and rule.label not in labels:
-        return f"alarm rule '{rule.name}' watches label '{rule.label}', which the model does not have"
+        return f"alarm rule '{rule.name}' watches label '{rule.label}', and no model has it"
     if isinstance(rule, (LowRule, HighRule)) and rule.quantity not in quantities:
-        return f"alarm rule '{rule.name}' watches quantity '{rule.quantity}', which the model does not have"
+        return f"alarm rule '{rule.name}' watches quantity '{rule.quantity}', and no model has it"
     return ""
 
 

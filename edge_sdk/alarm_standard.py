@@ -17,6 +17,7 @@ from edge_sdk.alarm_rules import (
     repeated_name,
 )
 from edge_sdk.codes import MDC, Code
+from edge_sdk.contracts import OutputContract
 from edge_sdk.errors import ConfigError
 from edge_sdk.signals import SignalKind
 
@@ -69,36 +70,38 @@ STANDARD_RULES: tuple[AlarmRule, ...] = (
 
 
 def rules_in_force(
-    *,
-    bundle: Sequence[AlarmRule],
-    configured: Sequence[AlarmRule],
-    labels: Sequence[str],
-    quantities: Sequence[str],
-    kind: SignalKind,
+    models: Sequence[OutputContract], *, configured: Sequence[AlarmRule], kind: SignalKind
 ) -> tuple[AlarmRule, ...]:
-    """Return what a gateway watches: the standard rules, changed by the bundle's, changed by the configuration's.
+    """Return what a gateway watches in a stream: the standard rules, the models' own, and the configuration's.
 
     A rule takes the place of the one of its name. Standard rules are for ECG; of them, every signal has the technical
-    alarm, and one that does not fit the model's answers is left out.
+    alarm, and one that does not fit the models' answers is left out.
+
+    Args:
+        models: What the answers of the models that read the stream mean.
+        configured: What a person wrote.
+        kind: What the stream is.
 
     Raises:
-        ConfigError: A configured rule does not fit the model, has another's name, or suppresses one that is not there.
+        ConfigError: A configured rule does not fit the models, has another's name, or suppresses one that is not there.
     """
-    name = repeated_name(configured)
-    if name:
+    labels = [label.name for model in models for label in model.labels]
+    quantities = [quantity.name for model in models for quantity in model.quantities]
+    if name := repeated_name(configured):
         raise ConfigError(f"two alarm rules are named '{name}'", remedy="give each its own name")
     for rule in configured:
         problem = misfit(rule, labels=labels, quantities=quantities)
         if problem and rule.enabled:
-            raise ConfigError(problem, remedy="watch one of its own, or leave the rule out")
-    own = [
+            raise ConfigError(problem, remedy=f"watch one of {', '.join((*labels, *quantities)) or 'its answers'}")
+    standard = [
         rule
         for rule in STANDARD_RULES
         if (kind == "ecg" or isinstance(rule, LostRule)) and not misfit(rule, labels=labels, quantities=quantities)
     ]
-    merged = {rule.name: rule for rule in (*own, *bundle, *configured)}
+    own = [rule for model in models for rule in model.alarms]
+    merged = {rule.name: rule for rule in (*standard, *own, *configured)}
     for rule in configured:
-        _check_suppressed(rule, {*merged, *(standard.name for standard in STANDARD_RULES)})
+        _check_suppressed(rule, {*merged, *(some.name for some in STANDARD_RULES)})
     return tuple(rule for rule in merged.values() if rule.enabled)
 
 

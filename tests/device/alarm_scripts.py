@@ -11,11 +11,19 @@ from device_agents.alarm_bank import AlarmBank
 from device_agents.alarm_states import PRIORITIES, AlarmEvents
 from device_agents.alarms import STATES
 from edge_sdk.alarm_rules import AlarmRule
+from edge_sdk.codes import LOCAL, Code
+from edge_sdk.contracts import Label, OutputContract, OutputQuantity
 
 RATE_HZ = 100.0
 HOP = 10
-LABELS = ("N", "V")
-QUANTITIES = ("spo2",)
+CODE = Code(LOCAL, "answer", "Answer")
+BEAT_CLASSES = OutputContract(
+    name="class", code=CODE, labels=(Label(name="N", display="normal"), Label(name="V", display="ventricular"))
+)
+SATURATION = OutputContract(
+    name="spo2", code=CODE, quantities=(OutputQuantity(name="spo2", display="Oxygen saturation", unit="%"),)
+)
+MODELS = (BEAT_CLASSES, SATURATION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +71,7 @@ def at(time_s: float) -> int:
 
 def play(rules: Sequence[AlarmRule], *scripts: Script, hop: int = HOP) -> list[list[Event]]:
     """Return what happened in each stream, all of them played at once."""
-    bank = AlarmBank(rules, labels=LABELS, quantities=QUANTITIES, sample_rate_hz=RATE_HZ)
+    bank = AlarmBank(rules, models=MODELS, sample_rate_hz=RATE_HZ)
     bank.resize(len(scripts))
     lived: list[list[Event]] = [[] for _ in scripts]
     for turn in range(max(script.begins + -(-script.length // hop) for script in scripts)):
@@ -92,7 +100,7 @@ def _tell(bank: AlarmBank, scripts: Sequence[Script], running: Sequence[tuple[in
     bank.labels(lane.astype(np.int64), index.astype(np.int64), label.astype(np.int64), usable.astype(np.bool_))
     lane, index, value = _columns(values, 3)
     rows = value[:, np.newaxis].astype(np.float32)
-    bank.values(lane.astype(np.int64), index.astype(np.int64), rows, np.isfinite(value))
+    bank.values(lane.astype(np.int64), index.astype(np.int64), rows, np.isfinite(value), model=1)
     for lane_number, script, hops in now:
         for when, rule in script.acknowledged:
             if when in hops:

@@ -12,6 +12,7 @@ from device_agents.alarm_states import BEGIN, END, AlarmEvents
 from edge_sdk.alarm_rules import LostRule
 from edge_sdk.alarm_standard import STANDARD_RULES
 from edge_sdk.detectors import RPeakDetector
+from tests.device.alarm_scripts import BEAT_CLASSES
 from tests.signals.records import Record, read_record, wfdb_module
 
 BEATS = "NLRejAaJSVEF/fQ"
@@ -21,7 +22,7 @@ ONLY = np.zeros(1, np.int64)
 
 
 def watched(record: Record, beats: np.ndarray, labels: np.ndarray) -> AlarmEvents:
-    bank = AlarmBank(STANDARD_RULES, labels=("N", "V"), sample_rate_hz=record.sample_rate_hz)
+    bank = AlarmBank(STANDARD_RULES, models=[BEAT_CLASSES], sample_rate_hz=record.sample_rate_hz)
     bank.resize(1)
     lanes, usable = np.zeros(len(beats), np.int64), np.ones(len(beats), np.bool_)
     bank.beats(lanes, beats, usable)

@@ -12,13 +12,13 @@ from device_agents.alarms import told
 from edge_sdk.alarm_rules import AlarmPriority, AlarmRule, FastRule, LowRule, PauseRule, RunRule, SlowRule
 from edge_sdk.alarm_standard import STANDARD_RULES, rules_in_force
 from edge_sdk.codes import LOCAL, Code
-from edge_sdk.contracts import Label, OutputContract, OutputQuantity
+from edge_sdk.contracts import Label, OutputContract
 from edge_sdk.errors import ConfigError
 from edge_sdk.observation import Observation, Priority, Quantity
 from edge_sdk.settings import load_toml
 from edge_sdk.signals import SignalKind
+from tests.device.alarm_scripts import MODELS, SATURATION
 
-SPO2 = OutputQuantity(name="spo2", display="Oxygen saturation", unit="%")
 DESATURATION = """
 [[alarms]]
 type = "quantity-below"
@@ -51,11 +51,12 @@ def read(text: str, folder: Path) -> tuple[AlarmRule, ...]:
 def in_force(
     *configured: AlarmRule,
     bundle: tuple[AlarmRule, ...] = (),
-    labels: tuple[str, ...] = ("N", "V"),
+    models: tuple[OutputContract, ...] = MODELS,
     kind: SignalKind = "ecg",
 ) -> dict[str, AlarmRule]:
-    rules = rules_in_force(bundle=bundle, configured=configured, labels=labels, quantities=("spo2",), kind=kind)
-    return {rule.name: rule for rule in rules}
+    first, *others = models
+    models = (msgspec.structs.replace(first, alarms=bundle), *others)
+    return {rule.name: rule for rule in rules_in_force(models, configured=configured, kind=kind)}
 
 
 def test_a_person_writes_a_rule_as_toml(tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_a_rule_survives_a_bundle(rule: AlarmRule) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("after_s", 1.0), ("after_s", 9.0), ("end_beats", 0), ("escalate_after_s", -1.0)]
+    ("field", "value"), [("after_s", 1.0), ("after_s", 7.5), ("end_beats", 0), ("escalate_after_s", -1.0)]
 )
 def test_a_pause_that_no_monitor_may_have_is_refused(field: str, value: float) -> None:
     written = msgspec.to_builtins(PauseRule(name="asystole", after_s=4.0)) | {field: value}
@@ -102,7 +103,7 @@ def test_a_rule_can_be_switched_off() -> None:
 
 
 def test_standard_rules_that_do_not_fit_are_left_out() -> None:
-    assert "ventricular-run" not in in_force(labels=("sick", "well"))
+    assert "ventricular-run" not in in_force(models=(SATURATION,))
     assert set(in_force(kind="ppg")) == {"signal-lost"}
 
 
@@ -157,7 +158,7 @@ def test_an_event_is_told_with_its_alarm_code_and_unit() -> None:
         told(
             events((0, BEGIN, 150.0), (1, ESCALATE, 85.0), (0, END, math.nan)),
             rules,
-            quantities=(SPO2,),
+            models=MODELS,
             times_ns=lambda lanes, indices: (1000 * lanes + indices).tolist(),
         )
     )
@@ -184,7 +185,7 @@ def test_to_a_hub_that_knows_no_ends_only_a_beginning_is_an_alarm() -> None:
     findings = told(
         events((0, BEGIN, 4.0), (0, ESCALATE, 4.0), (0, END, 9.0)),
         (PauseRule(name="asystole", after_s=4.0),),
-        quantities=(),
+        models=MODELS,
         times_ns=lambda lanes, _: lanes.tolist(),
     )
     sent = [

@@ -21,6 +21,7 @@ STRUCTS: tuple[type[msgspec.Struct], ...] = (
     observation.Classification,
     observation.SampledData,
     observation.ModelRef,
+    observation.AlarmState,
     codes.Code,
 )
 

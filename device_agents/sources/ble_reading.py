@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, tzinfo
 
 from device_agents.sources.ble_octets import Medical
 from edge_sdk.codes import Code
@@ -47,11 +47,11 @@ class Arrival:
 
     Attributes:
         time_ns: UTC time, nanoseconds since 1970.
-        zone: Time zone that wearables' clocks are set to: the one on the wall.
+        zone: Time zone that wearables' clocks are set to: that of the clock on the wall; ``None`` for the system's.
     """
 
     time_ns: int
-    zone: tzinfo = timezone.utc
+    zone: tzinfo | None = None
 
 
 @dataclass(frozen=True, slots=True)

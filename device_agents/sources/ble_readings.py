@@ -74,16 +74,19 @@ def characteristic(number: int) -> str:
     return f"{number:08x}-0000-1000-8000-00805f9b34fb"
 
 
+HEART_RATE_MEASUREMENT, CONTINUOUS_MEASUREMENT = characteristic(0x2A37), characteristic(0x2A5F)
 BATTERY_LEVEL = characteristic(0x2A19)
 CHARACTERISTICS: dict[str, Interpret] = {
-    characteristic(0x2A37): heart_rate_readings,
+    HEART_RATE_MEASUREMENT: heart_rate_readings,
     characteristic(0x2A5E): spot_check_readings,
-    characteristic(0x2A5F): continuous_readings,
+    CONTINUOUS_MEASUREMENT: continuous_readings,
     characteristic(0x2A1C): temperature_readings,
     characteristic(0x2A1E): intermediate_readings,
     BATTERY_LEVEL: battery_readings,
 }
 """What is understood, by UUID."""
+CONTINUOUS = {HEART_RATE_MEASUREMENT, CONTINUOUS_MEASUREMENT}
+"""What comes every second or so, as long as the wearable is worn."""
 
 
 def _oximetry(measured: Oximetry, arrival: Arrival) -> tuple[Reading, ...]:

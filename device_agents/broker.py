@@ -8,6 +8,8 @@ from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from device_agents.config import BrokerConfig
 from edge_sdk.errors import BrokerUnavailable, ConfigError
@@ -53,6 +55,8 @@ class Broker:
         client_id: Name at the broker; a second connection of that name ends the first.
         will: Topic and retained payload that the broker publishes when the connection breaks.
         on_message: Called with each payload received, from within `Connection.serve`.
+        on_delivery: Called instead, with the topic and the payload.
+        session_s: Seconds for which the broker keeps subscriptions, and what comes meanwhile, while we are away.
 
     Raises:
         ConfigError: The password file cannot be read.
@@ -65,8 +69,11 @@ class Broker:
         client_id: str,
         will: tuple[str, bytes] | None = None,
         on_message: Callable[[bytes], None] = lambda _payload: None,
+        on_delivery: Callable[[str, bytes], None] | None = None,
+        session_s: int = 0,
     ) -> None:
-        self._config, self._client_id, self._will, self._on_message = config, client_id, will, on_message
+        self._config, self._client_id, self._will, self._session_s = config, client_id, will, session_s
+        self._on_delivery = on_delivery or (lambda _topic, payload: on_message(payload))
         self._protocols = list(_PROTOCOLS)
         self._password: str | None = None
         if config.password_file:
@@ -85,7 +92,7 @@ class Broker:
             answers: list[Any] = []
             client = self._client(self._protocols[0], answers)
             try:
-                self._wait_for_answer(client, answers)
+                self._wait_for_answer(client, answers, self._protocols[0])
             except OSError as error:
                 raise BrokerUnavailable(
                     f"broker {url} is not reachable ({error})", remedy="start it, or correct url under [broker]"
@@ -102,16 +109,24 @@ class Broker:
                 remedy="check username and password_file under [broker]",
             )
 
-    def _wait_for_answer(self, client: mqtt.Client, answers: list[Any]) -> None:
+    def _wait_for_answer(self, client: mqtt.Client, answers: list[Any], protocol: MQTTProtocolVersion) -> None:
         host, port = self._config.address
-        client.connect(host, port, keepalive=_KEEPALIVE_S)
+        if self._session_s and protocol is MQTTProtocolVersion.MQTTv5:
+            kept = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            kept.SessionExpiryInterval = self._session_s
+            client.connect(host, port, keepalive=_KEEPALIVE_S, clean_start=False, properties=kept)
+        else:
+            client.connect(host, port, keepalive=_KEEPALIVE_S)
         deadline_s = time.monotonic() + _ANSWER_S
         while not answers and time.monotonic() < deadline_s:
             if client.loop(_POLL_S) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                 return
 
     def _client(self, protocol: MQTTProtocolVersion, answers: list[Any]) -> mqtt.Client:
-        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=protocol)
+        clean = None if protocol is MQTTProtocolVersion.MQTTv5 else not self._session_s  # 5.0 says so on connecting
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2, client_id=self._client_id, protocol=protocol, clean_session=clean
+        )
         if self._config.username:
             client.username_pw_set(self._config.username, self._password)
         if self._config.tls:
@@ -124,5 +139,5 @@ class Broker:
         if self._will:
             client.will_set(self._will[0], self._will[1], qos=1, retain=True)
         client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.append(reason)
-        client.on_message = lambda _client, _data, message: self._on_message(bytes(message.payload))
+        client.on_message = lambda _client, _data, message: self._on_delivery(message.topic, bytes(message.payload))
         return client

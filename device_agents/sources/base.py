@@ -29,3 +29,34 @@ class Source(Protocol):
 
     def close(self) -> None:
         """End the stream; a wait for the next block ends at once. May be called twice, and from another thread."""
+
+
+class Sink(Protocol):
+    """Where streams are delivered; safe to use from several threads."""
+
+    def open(
+        self,
+        name: str,
+        *,
+        format: SignalFormat,  # noqa: A002  # the word
+        clock: ClockQuality,
+        start_time_ns: int,
+        subject: str = "",
+    ) -> None:
+        """Begin a stream."""
+
+    def push(self, name: str, block: SampleBlock) -> None:
+        """Deliver a stream's next block."""
+
+    def close(self, name: str, reason: str) -> None:
+        """End a stream, and say why."""
+
+
+class Feed(Protocol):
+    """Many streams from one place, which come and go."""
+
+    def run(self, sink: Sink) -> None:
+        """Deliver streams until there are no more, or until closed."""
+
+    def close(self) -> None:
+        """End it. May be called twice, and from another thread."""

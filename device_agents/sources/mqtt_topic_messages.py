@@ -13,7 +13,6 @@ import msgspec
 import numpy as np
 
 from edge_sdk.errors import MessageError
-from edge_sdk.observation import Nanoseconds
 from edge_sdk.signals import SignalFormat, SignalKind
 from edge_sdk.tensors import FloatArray
 
@@ -23,6 +22,7 @@ _MISSING = -32768
 
 _Word = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_TimeNs = Annotated[int, msgspec.Meta(ge=0, le=7_258_118_400_000_000_000)]  # until 2200: sums of times stay in 64 bits
 _Rate = Annotated[float, msgspec.Meta(ge=1, le=10_000)]
 _Channels = Annotated[tuple[_Word, ...], msgspec.Meta(min_length=1, max_length=16)]
 
@@ -76,7 +76,7 @@ class Samples(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     samples: bytes
     encoding: Literal["int16", "float32"] = "int16"
     factor: float = 1.0
-    time_ns: Nanoseconds | None = None
+    time_ns: _TimeNs | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.factor < math.inf:

@@ -253,6 +253,7 @@ def test_what_makes_no_sense_is_counted_and_harms_nobody(ward: Ward, stored: np.
         b'{"type": "start", "session": "b", "kind": "ecg", "unit": "mV", "channels": ["I"], "sample_rate_hz": 1e12}',
         b'{"type": "start", "session": "b", "kind": "ecg", "unit": "mV", "channels": ["I", "V"], "sample_rate_hz": 9}',
         b'{"type": "samples", "seq": 1, "index": 90, "samples": "AA==", "factor": 0}',
+        Samples(seq=1, index=90, samples=b"ab", time_ns=2**63 - 1),
         Samples(seq=1, index=90, samples=b""),
         Samples(seq=1, index=90, samples=b"abc"),
         Samples(seq=1, index=90, samples=b"ab" * (60 * 360 + 1)),

@@ -1,7 +1,7 @@
 """What sources cost and how well clocks are worked out: ``python benchmarks/sources.py``.
 
-CPU time of simulated wards and of wearables' messages, for one core; errors of the clock estimator over sixty runs of ten
-minutes with four messages a second.
+CPU time of simulated wards and of messages of wearables, for one core; errors of the clock estimator over sixty runs of
+ten minutes with four messages a second.
 """
 
 from __future__ import annotations

@@ -79,11 +79,12 @@ class SerialStream:
 
     def _placed(self, taken: Taken, arrival_ns: int) -> Iterator[SampleBlock]:
         lost, samples = taken.lost, taken.samples
-        restarts = self._counts.restarts + taken.restarted
         if taken.restarted:
             elapsed_s = (arrival_ns - self._last_arrival_ns) / _NS
             lost = max(0, round(elapsed_s * self._rate_hz) - len(samples))
-        self._counts = replace(self._counts, repeated=self._counts.repeated + taken.repeated, restarts=restarts)
+            self._counts = replace(self._counts, restarts=self._counts.restarts + 1)
+        if taken.repeated:
+            self._counts = replace(self._counts, repeated=self._counts.repeated + taken.repeated)
         if not len(samples):
             return
         yield from self._skipped(lost)
@@ -110,6 +111,8 @@ class SerialStream:
         return paused
 
     def _skipped(self, samples: int) -> Iterator[SampleBlock]:
+        if not samples:
+            return
         self._counts = replace(self._counts, lost=self._counts.lost + samples)
         for piece in missing(samples, channels=self._channels):
             yield self._block(piece)

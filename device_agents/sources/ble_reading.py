@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 from device_agents.sources.ble_octets import Medical
 from edge_sdk.codes import Code
-from edge_sdk.observation import ClockQuality
+from edge_sdk.observation import ClockQuality, Observation, Quantity
 
 _LIVE_NS = 60 * 10**9  # wearables' clocks are set by hand, to the minute
 _OLDEST = datetime(2010, 6, 30)  # noqa: DTZ001  # Bluetooth 4.0, the first with Low Energy; an unset clock says less
@@ -39,6 +39,19 @@ class Reading:
     quality: float | None = None
     remarks: tuple[str, ...] = ()
     clock: ClockQuality = ClockQuality.SYNCHRONIZED
+
+    def observation(self, *, stream: str, subject: str) -> Observation:
+        """Return it as what the hospital is told; the remarks stay here."""
+        return Observation(
+            code=self.code,
+            value=None if self.value is None else Quantity(self.value, self.unit),
+            absent_reason=self.absent_reason,
+            effective_time_ns=self.time_ns,
+            stream=stream,
+            subject=subject,
+            clock=self.clock,
+            quality=self.quality,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from device_agents.sources.ble_readings import (
 )
 from edge_sdk import codes
 from edge_sdk.errors import SignalError
-from edge_sdk.observation import ClockQuality
+from edge_sdk.observation import ClockQuality, Observation, Quantity
 
 VIENNA = timezone(timedelta(hours=1))
 NOON_NS = round(datetime(2026, 3, 2, 12, 0, tzinfo=VIENNA).timestamp()) * 10**9
@@ -53,6 +53,29 @@ def test_each_value_has_the_code_and_unit_that_hospitals_know() -> None:
     ]
     assert {reading.quality for reading in readings} == {1.0}
     assert {reading.clock for reading in readings} == {ClockQuality.SYNCHRONIZED}
+
+
+def test_the_hospital_is_told_what_was_read() -> None:
+    well, _ = continuous_readings(b"\x04" + WELL + (1 << 6).to_bytes(2, "little"), NOW)
+    gone, _ = continuous_readings(b"\x00" + struct.pack("<HH", 0x7FF, 61), NOW)
+
+    assert [reading.observation(stream="finger", subject="p-1") for reading in (well, gone)] == [
+        Observation(
+            code=codes.PULSE_OXIMETRY,
+            value=Quantity(97.0, codes.PERCENT),
+            effective_time_ns=NOON_NS,
+            stream="finger",
+            subject="p-1",
+            quality=0.5,
+        ),
+        Observation(
+            code=codes.PULSE_OXIMETRY,
+            absent_reason="not-a-number",
+            effective_time_ns=NOON_NS,
+            stream="finger",
+            subject="p-1",
+        ),
+    ]
 
 
 def test_beats_lie_their_intervals_before_the_message() -> None:

@@ -267,6 +267,7 @@ def test_damaged_bytes_give_the_same_samples_or_missing_ones(flips: list[tuple[i
     assert line.stream.counts.lost == np.count_nonzero(~whole)
 
 
+@settings(deadline=None)
 @given(pieces=st.lists(st.binary(max_size=60), max_size=8), text=st.booleans())
 def test_any_bytes_are_samples_or_passed_over(pieces: list[bytes], text: bool) -> None:  # noqa: FBT001
     line = Line(reader=LineReader(ECG) if text else None)

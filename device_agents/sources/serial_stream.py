@@ -106,7 +106,6 @@ class SerialStream:
         paused = max(0, round((self._clock.time_ns(end_ns) - before_ns) / _NS * self._rate_hz))
         if paused:
             self._counts = replace(self._counts, restarts=self._counts.restarts + 1)
-            self._clock = ClockEstimator()
             self._clock.observe(self._sampled_ns(self._next_index + paused + count), arrival_ns)
         return paused
 

@@ -60,6 +60,7 @@ SFLOATS = {
     "hundreds": (sfloat(12, 2), 1200.0, ""),
     "negative": (sfloat(-5, -1), -0.5, ""),
     "the largest": (sfloat(2045), 2045.0, ""),
+    "NaN's mantissa with an exponent": (sfloat(2047, -1), 204.7, ""),
     "NaN": (b"\xff\x07", None, "not-a-number"),
     "NRes": (b"\x00\x08", None, "error"),
     "+INFINITY": (b"\xfe\x07", None, "positive-infinity"),

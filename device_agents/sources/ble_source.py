@@ -9,7 +9,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,7 +26,7 @@ _LOST, _REASON = "temp-unknown", "link lost"
 
 
 class Radio:
-    """One Bluetooth radio for all wearables of a gateway, in a thread of its own; close it after them.
+    """One Bluetooth radio for all wearables of a gateway, in a thread of its own.
 
     Args:
         central: The radio.
@@ -50,11 +51,18 @@ class Radio:
             self._loop.call_soon_threadsafe(function)
 
     def close(self) -> None:
-        """End the thread. May be called twice."""
+        """Disconnect every wearable, and end the thread. May be called twice."""
         if not self._loop.is_closed():
+            self.work(self._end()).result()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
+
+    async def _end(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +124,8 @@ class BleSource:
             yield from iter(self._readings.get, None)
         finally:
             self.close()
-            work.result()
+            with suppress(CancelledError):  # the radio was closed first
+                work.result()
 
     def close(self) -> None:
         """Disconnect, and end `readings`. May be called twice, and from another thread."""

@@ -84,7 +84,8 @@ def test_a_lost_wearable_says_so_and_is_heard_again_when_it_is_back(
         wearable.vanish()
         gone = next(readings)
         until(lambda: source.link.reason.startswith("nothing of"))
-        lost = source.link
+        lost, searches = source.link, radio.central.searches
+        until(lambda: radio.central.searches > searches + 3)
         wearable.come_back()
         battery = next(readings)
         wearable.notify(HEART_RATE, b"\x00\x49")
@@ -97,7 +98,7 @@ def test_a_lost_wearable_says_so_and_is_heard_again_when_it_is_back(
     assert (battery.code, back.value) == (codes.BATTERY_CHARGE, 73.0)
     assert (linked.connected, linked.reason) == (True, "")
     assert list(readings) == []
-    assert [record.message.removeprefix("wearable 'strap' ") for record in caplog.records[:3]] == [
+    assert [record.message.removeprefix("wearable 'strap' ") for record in caplog.records] == [
         "is not connected: the connection ended",
         "is not connected: nothing of the address or name 'strap' advertises within reach",
         "is connected",
@@ -118,7 +119,7 @@ def test_a_thermometer_that_hangs_up_when_it_has_spoken_takes_nothing_back(radio
         assert thermometer.subscribed.wait(PATIENCE_S)
         thermometer.notify(THERMOMETER, b"\x00\x75\x01\x00\xff")
 
-    speaker = threading.Thread(target=speak)
+    speaker = threading.Thread(target=speak, daemon=True)
     speaker.start()
     told = [next(readings).value, next(readings).value]
     speaker.join()
@@ -167,7 +168,9 @@ def test_wearables_take_turns_with_the_radio(radios: Callable[..., Radio]) -> No
     wearables = [strap(f"AA:{number:02}", f"strap {number}") for number in range(5)]
     radio = radios(*wearables)
     sources = [source_of(wearable.name, radio) for wearable in wearables]
-    threads = [threading.Thread(target=lambda source=source: list(source.readings())) for source in sources]
+    threads = [
+        threading.Thread(target=lambda source=source: list(source.readings()), daemon=True) for source in sources
+    ]
     for thread in threads:
         thread.start()
 
@@ -198,6 +201,18 @@ def test_a_source_that_was_closed_says_nothing(radios: Callable[..., Radio]) -> 
     assert list(source.readings()) == []
 
 
+def test_a_radio_that_is_closed_first_disconnects_and_ends_its_wearables() -> None:
+    wearable = strap()
+    radio = Radio(FakeCentral(wearable))
+    readings = source_of("strap", radio).readings()
+    next(readings)
+
+    radio.close()
+
+    assert wearable.disconnects == 1
+    assert list(readings) == []
+
+
 def test_without_bleak_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bleak", None)
 
@@ -213,7 +228,7 @@ def test_without_a_radio_bleak_is_asked_again_and_again(
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={nobody}")
     radio = Radio(BleakCentral())
     source = source_of("AA:BB:CC:DD:EE:FF", radio)
-    thread = threading.Thread(target=lambda: list(source.readings()))
+    thread = threading.Thread(target=lambda: list(source.readings()), daemon=True)
     thread.start()
 
     until(lambda: bool(source.link.reason))

@@ -118,7 +118,7 @@ def whole_agent(config: AgentConfig) -> float:
         tempfile.TemporaryDirectory() as folder,
         open_gateway(msgspec.structs.replace(config, state_dir=Path(folder))) as gateway,
     ):
-        return cpu_s(gateway.agent.run)
+        return cpu_s(gateway.run)
 
 
 def bare_loop(config: AgentConfig, model: ReadyModel, windows: list[Window]) -> Callable[[], float]:

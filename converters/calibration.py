@@ -112,7 +112,7 @@ def _prepared(raw: RawWindows, wanted: ModelInput, windows: FloatArray) -> Float
     problem = ""
     with np.errstate(all="ignore"):  # the result is judged instead
         try:
-            prepared: FloatArray = np.stack([reduce(apply_step, wanted.steps, window) for window in windows])
+            prepared: FloatArray = reduce(apply_step, wanted.steps, windows)
         except ValueError as error:
             problem = f"the steps of input '{wanted.name}' do not fit its shape ({error})"
             raise refused(raw.origin, problem, "correct their constants in the contract") from error

@@ -17,7 +17,7 @@ from device_agents.asking import ask, in_words
 from device_agents.broker import Broker
 from device_agents.config import load_config
 from device_agents.facts import parse_facts, read_facts, unique_facts
-from device_agents.gateway import Gateway, load_model, open_gateway, open_recording
+from device_agents.gateway import Gateway, load_models, open_gateway, open_recording
 from device_agents.model_store import ready_model
 from device_agents.state_dir import StateDir
 from edge_sdk import __version__
@@ -46,7 +46,7 @@ def run(config_path: Path, report: Path | None, timeout_s: float | None, *, unti
     with open_gateway(load_config(config_path)) as gateway:
         _stop_on_signals(gateway)
         gateway.uplink.start()
-        gateway.agent.run()
+        gateway.run()
         delivered = not until_delivered or gateway.agent.wait_until_delivered(deadline_s=deadline_s)
         figures = gateway.report()
     if report:
@@ -63,12 +63,14 @@ def run(config_path: Path, report: Path | None, timeout_s: float | None, *, unti
 def check(config_path: Path) -> None:
     """Check configuration, model, self-test, source, state folder and broker. Process and send nothing."""
     config = load_config(config_path)
-    model = load_model(config)
-    open_recording(config, model)
+    models = load_models(config)
+    for stream in config.configured_streams:
+        open_recording(stream, models)
     StateDir(config.state_dir).close()
     client_id = f"{config.site}-{config.device}-check"
     Broker(config.broker, client_id=client_id).connect().close()
-    click.echo(f"ready: {model.ref.id} {model.ref.version} on {model.ref.runtime}, broker {config.broker.url}")
+    loaded = ", ".join(f"{model.ref.id} {model.ref.version} on {model.ref.runtime}" for model in models.values())
+    click.echo(f"ready: {loaded}, broker {config.broker.url}")
 
 
 @main.command()
@@ -111,7 +113,7 @@ def ask_command(
 
 def _stop_on_signals(gateway: Gateway) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: gateway.agent.stop())
+        signal.signal(number, lambda *_: gateway.stop())
 
 
 if __name__ == "__main__":

@@ -2,79 +2,94 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from device_agents.interpret import Interpreter
+from device_agents.intake import Arrival, Closed, Intake, Item, Opened
 from device_agents.latest import LatestValues
-from device_agents.outbox import Outbox
+from device_agents.monitor import Monitor
+from device_agents.outbox import Outbox, Position
 from device_agents.progress import Progress
-from device_agents.sources.base import Source
 from device_agents.uplink import Uplink
+from edge_sdk.errors import EdgeError
 from edge_sdk.observation import Observation
-from edge_sdk.signals import SampleBlock
-from edge_sdk.windowing import Windower
 
+_POLL_S = 0.1
 _DELIVERY_POLL_S = 0.02
+# Blocks that come within this time are processed together: with many streams that saves most of the work.
+_GATHER_PER_STREAM_S, _LONGEST_GATHER_S = 0.001, 0.15
+_log = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
 class Counts:
-    """What one run has done so far."""
+    """What one run has done so far.
+
+    Attributes:
+        samples: Of all streams and channels.
+        refused: Streams left out because they were not what they had announced, or what no model reads.
+        waited: Called with the seconds from a block's arrival to its observations in the outbox, and their number.
+    """
 
     samples: int = 0
-    windows: int = 0
+    refused: int = 0
+    waited: Callable[[float, int], None] = field(default=lambda seconds, observations: None)
 
 
 class Agent:
-    """One stream through one model.
+    """Takes what streams deliver, lets the monitor judge it, and keeps what it tells.
 
     Args:
-        source: Where samples come from.
-        windower: Cuts them.
-        interpreter: Says what each window tells.
-        progress: Keeps what is told, once.
+        intake: Where sources deliver.
+        monitor: The signal path.
+        models: Names of the models that read a stream, by the stream's name; others are read by all that can.
+        progress: Of streams that would repeat themselves.
         outbox: What is kept.
         uplink: Delivers it.
         latest: What dashboards are shown.
+        counts: What was done.
     """
 
     def __init__(  # noqa: PLR0913  # its parts
         self,
         *,
-        source: Source,
-        windower: Windower,
-        interpreter: Interpreter,
-        progress: Progress,
+        intake: Intake,
+        monitor: Monitor,
+        models: Mapping[str, Sequence[str]],
+        progress: Mapping[str, Progress],
         outbox: Outbox,
         uplink: Uplink,
         latest: LatestValues,
         counts: Counts,
     ) -> None:
-        self._source, self._windower, self._interpreter = source, windower, interpreter
-        self._progress, self._outbox, self._uplink, self._latest = progress, outbox, uplink, latest
-        self._counts = counts
+        self._intake, self._monitor, self._models, self._progress = intake, monitor, models, progress
+        self._outbox, self._uplink, self._latest, self._counts = outbox, uplink, latest, counts
         self._stopped = threading.Event()
+        self._refused: set[str] = set()
 
     def stop(self) -> None:
         """End the loop and every wait. For signal handlers and other threads."""
         self._stopped.set()
-        self._source.close()
+        self._intake.shut()
 
-    def run(self) -> None:
-        """Process the source to its end, or until stopped.
+    def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
+        """Process what comes until stopped, or until ``until`` says that nothing more will and all is processed.
 
         Raises:
             EdgeError: The outbox or the uplink failed.
         """
-        for block in self._source.blocks():
-            self._keep(self._observations(block), end_index=block.end_index)
-            if self._stopped.is_set():
-                return
-        if not self._stopped.is_set():
-            self._keep(self._last_observations(), end_index=self._counts.samples)
+        while not self._stopped.is_set():
+            over = until()
+            gather_s = min(_GATHER_PER_STREAM_S * len(self._monitor), _LONGEST_GATHER_S)
+            arrivals = self._intake.take(timeout_s=0 if over else _POLL_S, gather_s=0 if over else gather_s)
+            if arrivals:
+                self._turn(arrivals)
+            elif over:
+                break
+            self._check_uplink()
         self._outbox.sync()
 
     def wait_until_delivered(self, *, deadline_s: float) -> bool:
@@ -85,23 +100,60 @@ class Agent:
             self._check_uplink()
         return True
 
-    def _observations(self, block: SampleBlock) -> Iterator[Observation]:
-        self._interpreter.push(block)
-        self._counts.samples = block.end_index
-        for window in self._windower.push(block.samples[:, 0]):
-            self._counts.windows += 1
-            yield from self._interpreter.observe(window)
-        yield from self._interpreter.settle()
+    def _turn(self, arrivals: Sequence[Arrival]) -> None:
+        first_s: dict[str, float] = {}
+        for name, item, arrived_s in arrivals:
+            try:
+                if isinstance(item, Opened):
+                    self._open(name, item)
+                elif name in self._refused:
+                    self._refused -= {name} if isinstance(item, Closed) else set()
+                elif isinstance(item, Closed):
+                    self._monitor.close(name)
+                else:
+                    self._monitor.push(name, item)
+                    self._counts.samples += len(item.samples)
+                    first_s.setdefault(name, arrived_s)
+            except EdgeError as error:  # one stream's failure never stops another
+                self._refuse(name, item, error)
+        self._keep(first_s)
 
-    def _last_observations(self) -> Iterator[Observation]:
-        for window in self._windower.flush():
-            self._counts.windows += 1
-            yield from self._interpreter.observe(window)
-        yield from self._interpreter.settle(at_end=True)
+    def _refuse(self, name: str, item: Item, error: EdgeError) -> None:
+        _log.error("stream '%s' is left out until it begins again: %s", name, error)
+        self._counts.refused += 1
+        self._refused.add(name)
+        if not isinstance(item, Opened):
+            self._monitor.close(name)
 
-    def _keep(self, observations: Iterator[Observation], *, end_index: int) -> None:
-        self._latest.offer(self._progress.keep(list(observations), end_index=end_index))
-        self._check_uplink()
+    def _open(self, name: str, opened: Opened) -> None:
+        self._monitor.open(
+            name,
+            format=opened.format,
+            subject=opened.subject,
+            clock=opened.clock,
+            models=self._models.get(name),
+        )
+
+    def _keep(self, first_s: Mapping[str, float]) -> None:
+        new: list[Observation] = []
+        positions: dict[str, Position] = {}
+        waits: list[tuple[str, int]] = []
+        for name, told in self._monitor.step().items():
+            progress = self._progress.get(name)
+            if progress is None:
+                found: Sequence[Observation] = told.observations
+            else:
+                found, position = progress.new(told.observations, end_index=told.end_index)
+                if position:
+                    positions[name] = position
+            if found:
+                new += found
+                waits.append((name, len(found)))
+        self._outbox.put_many(new, positions=positions)
+        self._latest.offer(new)
+        now_s = time.monotonic()
+        for name, count in waits:
+            self._counts.waited(now_s - first_s.get(name, now_s), count)
 
     def _check_uplink(self) -> None:
         if self._uplink.failure:

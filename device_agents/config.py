@@ -3,40 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
+from device_agents.source_configs import CsvConfig, EdfConfig, FeedConfig, ReplayedConfig, SimulatedConfig
+from edge_sdk.alarm_rules import AlarmRule
 from edge_sdk.errors import ConfigError
 from edge_sdk.files import read_bytes
 from edge_sdk.profiles import load_profile
 from edge_sdk.settings import load_toml
 from edge_sdk.topics import DeviceTopics
 
+ONLY_MODEL = "model"
 DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 class ReplayConfig(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="replay"
+    ReplayedConfig, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="replay"
 ):
     """A recording.
 
     Attributes:
         record: WFDB record, without extension.
         channel: Channel to use; empty for the one that the model prefers.
-        speed: Seconds of signal per second; 0 for as fast as it goes.
-        block_s: Seconds of signal per block.
     """
 
     record: Path
     channel: str = ""
-    speed: float = 1.0
-    block_s: float = 0.5
 
-    def __post_init__(self) -> None:
-        if self.speed < 0 or not 0 < self.block_s <= 60:  # noqa: PLR2004
-            raise ValueError("speed must be 0 or more, and block_s more than 0 and at most 60")
+
+SourceConfig = ReplayConfig | CsvConfig | EdfConfig | SimulatedConfig
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,33 +91,87 @@ class RuntimeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ValueError("threads must be 1 to 64")
 
 
+class StreamConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One wearable's signal.
+
+    Attributes:
+        name: Of the stream, unique on this gateway.
+        subject: Pseudonym of the patient.
+        source: Where its samples come from.
+        models: Names of the models that read it; none for all that can.
+    """
+
+    name: str
+    subject: str
+    source: SourceConfig
+    models: tuple[str, ...] = ()
+
+
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about one gateway.
+
+    With one model and one stream, ``bundle``, ``subject``, ``stream`` and ``source`` say it all; with more, ``models``
+    and ``streams`` do.
 
     Attributes:
         site: Hospital or ward, as in the MQTT topics.
         device: This gateway, unique within the site.
-        subject: Pseudonym of the patient.
         hardware: Slug of its hardware profile.
         state_dir: Folder of its own, where the outbox lives.
-        bundle: The model.
         trusted_keys: Public keys whose bundles may run here.
-        source: Where samples come from, unless a program gives them to `open_gateway`.
-        stream: Name of the stream.
+        bundle: The model, where there is one.
+        models: Bundles by the names that streams choose them by.
+        subject: Pseudonym of the patient, where there is one stream.
+        stream: Name of that stream.
+        source: Where its samples come from, unless a program gives them to `open_gateway`.
+        streams: Several.
+        feeds: What delivers streams of its own.
+        alarms: Rules beside or in place of the standard ones and the models'; see docs/alarms.md.
     """
 
     site: str
     device: str
-    subject: str
     hardware: str
     state_dir: Path
-    bundle: Path
     trusted_keys: tuple[Path, ...]
     broker: BrokerConfig
-    source: ReplayConfig | None = None
+    bundle: Path | None = None
+    models: dict[str, Path] = {}
+    subject: str = ""
     stream: str = "ecg"
+    source: SourceConfig | None = None
+    streams: tuple[StreamConfig, ...] = ()
+    feeds: tuple[FeedConfig, ...] = ()
+    alarms: tuple[AlarmRule, ...] = ()
     outbox: OutboxConfig = OutboxConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+
+    def __post_init__(self) -> None:
+        if (self.bundle is None) == (not self.models):
+            raise ValueError("give either bundle or models")
+        if self.streams and (self.source or self.subject):
+            raise ValueError("give either streams, or one source with its subject")
+        if not self.streams and not self.feeds and not self.subject:
+            raise ValueError("give the subject of the stream, or streams, or feeds")
+        names = [stream.name for stream in self.streams]
+        for stream in self.streams:
+            if names.count(stream.name) > 1:
+                raise ValueError(f"two streams are named '{stream.name}'")
+            for model in stream.models:
+                if model not in self.bundles:
+                    raise ValueError(f"stream '{stream.name}' names model '{model}', and models does not")
+
+    @property
+    def bundles(self) -> dict[str, Path]:
+        """Every model's bundle, by name."""
+        return self.models if self.bundle is None else {ONLY_MODEL: self.bundle}
+
+    @property
+    def configured_streams(self) -> tuple[StreamConfig, ...]:
+        """Every stream whose source is configured."""
+        if self.source is None:
+            return self.streams
+        return (StreamConfig(name=self.stream, subject=self.subject, source=self.source),)
 
     @property
     def topics(self) -> DeviceTopics:
@@ -150,16 +202,15 @@ def load_config(path: Path) -> AgentConfig:
     return config
 
 
-def _beside(folder: Path, config: AgentConfig) -> AgentConfig:
-    return msgspec.structs.replace(
-        config,
-        state_dir=folder / config.state_dir,
-        bundle=folder / config.bundle,
-        trusted_keys=tuple(folder / key for key in config.trusted_keys),
-        source=msgspec.structs.replace(config.source, record=folder / config.source.record) if config.source else None,
-        broker=msgspec.structs.replace(
-            config.broker,
-            ca_file=folder / config.broker.ca_file if config.broker.ca_file else None,
-            password_file=folder / config.broker.password_file if config.broker.password_file else None,
-        ),
-    )
+def _beside(folder: Path, value: Any) -> Any:
+    """Return a configuration with every path in it relative to ``folder``."""
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, tuple):
+        return tuple(_beside(folder, part) for part in value)
+    if isinstance(value, dict):
+        return {key: _beside(folder, part) for key, part in value.items()}
+    if isinstance(value, msgspec.Struct):
+        changed = {field: _beside(folder, getattr(value, field)) for field in value.__struct_fields__}
+        return msgspec.structs.replace(value, **changed)
+    return value

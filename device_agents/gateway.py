@@ -4,186 +4,244 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from device_agents.agent import Agent, Counts
-from device_agents.config import AgentConfig
+from device_agents.config import AgentConfig, ReplayConfig, StreamConfig
+from device_agents.feeding import Feeder
+from device_agents.findings import BankModel
 from device_agents.inference import Inference
-from device_agents.interpret import Interpreter
+from device_agents.intake import Intake
 from device_agents.latest import LatestValues
 from device_agents.memory import resident_bytes
 from device_agents.model_store import ReadyModel, ready_model
+from device_agents.monitor import Monitor
 from device_agents.outbox import Outbox
 from device_agents.progress import Progress
-from device_agents.sources.base import Source
-from device_agents.sources.replay import Recording, ReplaySource
+from device_agents.sources import opening
+from device_agents.sources.base import Feed, Source
+from device_agents.sources.replay import Recording, Replayable, ReplaySource
 from device_agents.state_dir import StateDir
 from device_agents.uplink import Uplink
 from edge_sdk import __version__
-from edge_sdk.errors import ConfigError, SignalError
+from edge_sdk.errors import ConfigError
 from edge_sdk.files import sha256_hex
 from edge_sdk.messages import Status
-from edge_sdk.windowing import stream_format, windower_for
+from edge_sdk.windowing import stream_format
 
 _MIB = 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
 class Gateway:
-    """Everything one agent process holds. Open it with `open_gateway`."""
+    """Everything one agent process holds. Open it with `open_gateway`.
 
-    def __init__(self, config: AgentConfig, cleanup: ExitStack, *, source: Source | None) -> None:
+    Attributes:
+        intake: Where sources deliver; others may, too.
+        monitor: The signal path.
+        agent: The loop.
+        uplink: Delivers what was found.
+        counts: What was done.
+    """
+
+    def __init__(
+        self, config: AgentConfig, cleanup: ExitStack, *, sources: Mapping[str, Source], feeds: Sequence[Feed]
+    ) -> None:
         self._config = config
-        self._model = model = load_model(config)
-        stream = open_recording(config, model) if source is None else _fitting(source, model)
+        self._models = load_models(config)
+        recordings = {stream.name: open_recording(stream, self._models) for stream in config.configured_streams}
+        feeds = [*feeds, *open_feeds(config, self._models)]
+        if not recordings and not sources and not feeds:
+            raise ConfigError("the agent's configuration names no source", remedy="add [source] or [[streams]]")
         state = StateDir(config.state_dir)
         cleanup.callback(state.close)
         self._outbox = Outbox(state.outbox_path, max_rows=config.outbox.max_rows, max_bytes=config.outbox.max_bytes)
         cleanup.callback(self._outbox.close)
-        self._progress = Progress(
-            self._outbox,
-            stream=config.stream,
-            identity=_identity(config, model, stream),
-            start_time_ns=time.time_ns() if stream.start_time_ns is None else stream.start_time_ns,
-        )
-        self._source = stream if not isinstance(stream, Recording) else _replay(config, stream, self._progress)
-        self._counts, self._began_s = Counts(), time.monotonic()
-        self._assemble(cleanup)
+        self._inference = {name: _inference(model) for name, model in self._models.items()}
+        models = {name: self._bank_model(name) for name in self._models}
+        self.monitor = Monitor(models, alarms=config.alarms)
+        self.intake, self.counts, self._began_s = Intake(), Counts(), time.monotonic()
+        self._feeder = Feeder(self.intake)
+        self._progress: dict[str, Progress] = {}
+        self._start_time_ns: dict[str, int] = {}
+        for stream in config.configured_streams:
+            self._add_recording(stream, recordings[stream.name])
+        for name, source in sources.items():
+            self._add_source(name, source)
+        for number, feed in enumerate(feeds, start=1):
+            self._feeder.add_feed(f"feed {number}", feed)
+        latest = LatestValues(several_streams=bool(feeds) or len(config.configured_streams) > 1)
+        self._assemble(cleanup, latest)
 
-    def _assemble(self, cleanup: ExitStack) -> None:
-        manifest, config = self._model.manifest, self._config
-        self._inference = Inference(self._model.runtime, reads=manifest.input, answers=manifest.output)
-        self._interpreter = Interpreter(
-            self._inference,
-            answers=manifest.output,
-            model=self._model.ref,
-            signal=self._source.format,
-            windows=manifest.input.windows,
-            clock=self._source.clock,
-            stream=config.stream,
-            subject=config.subject,
-        )
-        latest = LatestValues()
+    def _assemble(self, cleanup: ExitStack, latest: LatestValues) -> None:
+        config = self._config
         self.uplink = Uplink(
             config.broker, topics=config.topics, outbox=self._outbox, latest=latest, status=self.status
         )
         cleanup.callback(self.uplink.stop)
         self.agent = Agent(
-            source=self._source,
-            windower=windower_for(manifest.input),
-            interpreter=self._interpreter,
+            intake=self.intake,
+            monitor=self.monitor,
+            models={stream.name: stream.models for stream in config.configured_streams if stream.models},
             progress=self._progress,
             outbox=self._outbox,
             uplink=self.uplink,
             latest=latest,
-            counts=self._counts,
+            counts=self.counts,
         )
-        if self._progress.resume_index:
-            _log.info("going on where the stream was left, after %d samples", self._progress.resume_index)
+        cleanup.callback(self._feeder.stop)
+
+    def run(self) -> None:
+        """Process every stream to its end, or until `stop`.
+
+        Raises:
+            EdgeError: The outbox or the uplink failed, or every source did.
+        """
+        self._feeder.start()
+        self.agent.run(until=self._feeder.ended)
+        self._feeder.raise_if_all_failed()
+
+    def stop(self) -> None:
+        """End `run` and every wait. For signal handlers and other threads."""
+        self.agent.stop()
 
     def status(self) -> Status:
         """Say how this device is."""
+        first = next(iter(self._models.values())).ref
         return Status(
             online=True,
             epoch=self._outbox.epoch,
             agent_version=__version__,
-            runtime=self._model.ref.runtime,
-            model_id=self._model.ref.id,
-            model_version=self._model.ref.version,
-            bundle_sha256=self._model.ref.bundle_sha256,
+            runtime=first.runtime,
+            model_id=first.id,
+            model_version=first.version,
+            bundle_sha256=first.bundle_sha256,
             hardware=self._config.hardware,
             backlog=self._outbox.backlog,
-            windows=self._counts.windows,
-            rejected_windows=sum(self._interpreter.rejected.values()),
+            windows=self.monitor.windows,
+            rejected_windows=sum(self.monitor.rejected.values()),
             resident_bytes=resident_bytes(),
-            inference_us_p50=round(self._inference.time_us(50), 1),
+            inference_us_p50=round(self._time_us(50), 1),
             at_ns=time.time_ns(),
         )
 
     def report(self) -> dict[str, Any]:
         """Return the run's figures, under the names that scripts may rely on."""
         wall_s = time.monotonic() - self._began_s
-        signal_s = self._counts.samples / self._source.format.sample_rate_hz
+        first = next(iter(self._models.values()))
+        signal_s = self.counts.samples / stream_format(first.manifest.input).sample_rate_hz
         return {
             "observations": self._outbox.last_seq,
             "epoch": self._outbox.epoch,
             "backlog": self._outbox.backlog,
-            "samples": self._counts.samples,
-            "start_time_ns": self._source.start_time_ns,
-            "windows": self._counts.windows,
-            "beats": dict(self._interpreter.decisions),
-            "rejected_windows": dict(self._interpreter.rejected),
+            "samples": self.counts.samples,
+            "start_time_ns": min(self._start_time_ns.values(), default=0),
+            "windows": self.monitor.windows,
+            "beats": dict(self.monitor.decisions),
+            "rejected_windows": dict(self.monitor.rejected),
             "wall_s": round(wall_s, 3),
             "real_time_factor": round(signal_s / wall_s, 1),
-            "inference_us_p50": round(self._inference.time_us(50), 2),
-            "inference_us_p99": round(self._inference.time_us(99), 2),
+            "inference_us_p50": round(self._time_us(50), 2),
+            "inference_us_p99": round(self._time_us(99), 2),
             "resident_peak_mib": round(resident_bytes(peak=True) / _MIB, 1),
-            "runtime": self._model.ref.runtime,
-            "model": f"{self._model.ref.id} {self._model.ref.version}",
+            "runtime": first.ref.runtime,
+            "model": f"{first.ref.id} {first.ref.version}",
         }
+
+    def _bank_model(self, name: str) -> BankModel:
+        model = self._models[name]
+        return BankModel(
+            inference=self._inference[name], reads=model.manifest.input, answers=model.manifest.output, ref=model.ref
+        )
+
+    def _time_us(self, percentile: float) -> float:
+        return max(inference.time_us(percentile) for inference in self._inference.values())
+
+    def _add_recording(self, stream: StreamConfig, recording: Replayable) -> None:
+        told, now_ns = stream.source, time.time_ns()
+        progress = self._progress[stream.name] = Progress(
+            self._outbox.position(stream.name),
+            identity=_identity(recording.identity, stream, self._models),
+            start_time_ns=now_ns if recording.start_time_ns is None else recording.start_time_ns,
+        )
+        if progress.resume_index:
+            _log.info("stream '%s' goes on where it was left, after %d samples", stream.name, progress.resume_index)
+        source = ReplaySource(
+            recording,
+            speed=told.speed,
+            block_s=told.block_s,
+            start_time_ns=progress.start_time_ns,
+            resume_index=progress.resume_index,
+        )
+        self._start_time_ns[stream.name] = progress.start_time_ns
+        self._feeder.add(stream.name, source, subject=stream.subject)
+
+    def _add_source(self, name: str, source: Source) -> None:
+        self.monitor.check(name, source.format)
+        self._start_time_ns[name] = source.start_time_ns
+        self._feeder.add(name, source, subject=self._config.subject)
 
 
 @contextmanager
-def open_gateway(config: AgentConfig, *, source: Source | None = None) -> Iterator[Gateway]:
+def open_gateway(
+    config: AgentConfig, *, source: Source | None = None, feeds: Sequence[Feed] = ()
+) -> Iterator[Gateway]:
     """Put everything together; at the end say goodbye to the broker and close the outbox.
 
     Args:
         config: What a person configured.
-        source: Where samples come from; ``None`` for the one that is configured.
+        source: Where samples come from, as the configuration's ``stream``; ``None`` for what is configured.
+        feeds: What delivers streams of its own.
 
     Raises:
         EdgeError: Whatever is wrong; then nothing is left half-made.
     """
     with ExitStack() as cleanup:
-        yield Gateway(config, cleanup, source=source)
+        yield Gateway(config, cleanup, sources={} if source is None else {config.stream: source}, feeds=feeds)
 
 
-def load_model(config: AgentConfig) -> ReadyModel:
-    """Return the configured model, ready to see a patient."""
-    return ready_model(
-        config.bundle,
-        trusted_keys=config.trusted_keys,
-        hardware=config.hardware,
-        backend=config.runtime.backend,
-        threads=config.runtime.threads,
-        engines=config.state_dir / "engines",
-    )
-
-
-def open_recording(config: AgentConfig, model: ReadyModel) -> Recording:
-    """Return the configured recording, if it fits the model."""
-    if config.source is None:
-        raise ConfigError("the agent's configuration names no source", remedy="add [source]")
-    return Recording(config.source.record, wanted=stream_format(model.manifest.input), channel=config.source.channel)
-
-
-def _fitting(source: Source, model: ReadyModel) -> Source:
-    has, wanted = source.format, stream_format(model.manifest.input)
-    if (has.kind, has.unit, has.sample_rate_hz) != (wanted.kind, wanted.unit, wanted.sample_rate_hz):
-        raise SignalError(
-            f"the source delivers {has.kind} in {has.unit} at {has.sample_rate_hz:g} Hz, and the model reads "
-            f"{wanted.kind} in {wanted.unit} at {wanted.sample_rate_hz:g} Hz",
-            remedy="convert the samples in the source, or use a model for them",
+def load_models(config: AgentConfig) -> dict[str, ReadyModel]:
+    """Return the configured models by name, ready to see a patient."""
+    return {
+        name: ready_model(
+            bundle,
+            trusted_keys=config.trusted_keys,
+            hardware=config.hardware,
+            backend=config.runtime.backend,
+            threads=config.runtime.threads,
+            engines=config.state_dir / "engines",
         )
-    return source
+        for name, bundle in config.bundles.items()
+    }
 
 
-def _replay(config: AgentConfig, recording: Recording, progress: Progress) -> ReplaySource:
-    told = config.source
-    assert told is not None  # noqa: S101  # a recording is opened only from there
-    return ReplaySource(
-        recording,
-        speed=told.speed,
-        block_s=told.block_s,
-        start_time_ns=progress.start_time_ns,
-        resume_index=progress.resume_index,
-    )
+def open_recording(stream: StreamConfig, models: Mapping[str, ReadyModel]) -> Replayable:
+    """Return a stream's recording, if it fits the first model that reads it."""
+    told, wanted = stream.source, stream_format(models[next(iter(stream.models or models))].manifest.input)
+    if isinstance(told, ReplayConfig):
+        return Recording(told.record, wanted=wanted, channel=told.channel)
+    return opening.open_recording(told, wanted=wanted)
 
 
-def _identity(config: AgentConfig, model: ReadyModel, stream: Recording | Source) -> str:
+def open_feeds(config: AgentConfig, models: Mapping[str, ReadyModel]) -> list[Feed]:
+    """Return what delivers streams of its own."""
+    wanted = stream_format(next(iter(models.values())).manifest.input) if config.feeds else None
+    return [
+        opening.open_feed(
+            feed, wanted=wanted, broker=config.broker, client_id=f"{config.site}-{config.device}-feed-{number}"
+        )
+        for number, feed in enumerate(config.feeds, start=1)
+        if wanted
+    ]
+
+
+def _inference(model: ReadyModel) -> Inference:
+    return Inference(model.runtime, reads=model.manifest.input, answers=model.manifest.output)
+
+
+def _identity(samples: str, stream: StreamConfig, models: Mapping[str, ReadyModel]) -> str:
     """Name everything that a stream's observations depend on: when it is the same, they come out the same."""
-    samples = stream.identity or f"live since {stream.start_time_ns}"
-    parts = (__version__, samples, config.source and config.source.block_s, config.subject, model.ref)
-    return sha256_hex(repr(parts).encode())
+    refs = [models[name].ref for name in stream.models or models]
+    return sha256_hex(repr((__version__, samples, stream.subject, refs)).encode())

@@ -9,14 +9,20 @@ from edge_sdk.messages import Latest
 from edge_sdk.observation import Classification, Observation, Quantity
 
 _EVERY_S = 1.0
+_AT_ONCE = 100
 
 
 class LatestValues:
-    """Holds what is newest, and hands it out at most once a second. Safe to use from several threads."""
+    """Holds what is newest, and hands it out at most once a second. Safe to use from several threads.
 
-    def __init__(self) -> None:
+    Args:
+        several_streams: Whether the gateway has more than one.
+    """
+
+    def __init__(self, *, several_streams: bool = False) -> None:
+        self.several_streams = several_streams
         self._lock = threading.Lock()
-        self._changed: dict[str, Observation] = {}
+        self._changed: dict[tuple[str, str], Observation] = {}
         self._due_s = 0.0
 
     def offer(self, observations: Iterable[Observation]) -> None:
@@ -24,16 +30,16 @@ class LatestValues:
         with self._lock:
             for observation in observations:
                 if isinstance(observation.value, (Quantity, Classification)):
-                    self._changed[observation.code.code] = observation
+                    self._changed[observation.stream, observation.code.code] = observation
 
     def due(self, now_s: float) -> list[Latest]:
-        """Return what changed, if a second has passed since the last time."""
+        """Return what changed, if a second has passed since the last time: of many streams those that waited longest."""
         if now_s < self._due_s or not self._changed:
             return []
         self._due_s = now_s + _EVERY_S
         with self._lock:
-            changed, self._changed = self._changed, {}
-        return [as_latest(observation) for observation in changed.values()]
+            turn = list(self._changed)[:_AT_ONCE]
+            return [as_latest(self._changed.pop(key)) for key in turn]
 
 
 def as_latest(observation: Observation) -> Latest:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,21 +111,20 @@ class Outbox:
         return self.put_many([observation])[0]
 
     def put_many(
-        self, observations: Sequence[Observation], *, stream: str = "", position: Position | None = None
+        self, observations: Sequence[Observation], *, positions: Mapping[str, Position] | None = None
     ) -> list[int]:
-        """Keep observations and return their numbers; with them, or not at all, how far their stream has come."""
-        if not observations and position is None:
+        """Keep observations and return their numbers; with them, or not at all, how far their streams have come."""
+        if not observations and not positions:
             return []
         alarms = [observation.priority is Priority.ALARM for observation in observations]
         payloads = [encode_observation(observation) for observation in observations]
         with self._transaction(to_disk=any(alarms) or self._sync_due()):
             seqs = range(self._last_seq + 1, self._last_seq + 1 + len(payloads))
             self._db.executemany("INSERT INTO observation VALUES (?, ?, ?)", zip(seqs, alarms, payloads, strict=True))
-            if position is not None:
-                self._db.execute(
-                    "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?, ?)",
-                    (stream, position.identity, position.end_index, position.produced, position.start_time_ns),
-                )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?, ?)",
+                [(name, at.identity, at.end_index, at.produced, at.start_time_ns) for name, at in (positions or {}).items()],
+            )
             self._last_seq += len(payloads)
             self._rows += len(payloads)
             self._bytes += sum(map(len, payloads))

@@ -139,7 +139,8 @@ class Uplink:
         self._send_tombstones(connection, now_s)
         self._send_lane(connection, now_s, alarms=False)
         for latest in self._latest.due(now_s):
-            connection.publish(self._topics.latest(latest.code), encode_json(latest), qos=0, retain=True)
+            topic = self._topics.latest(latest.code, latest.stream if self._latest.several_streams else "")
+            connection.publish(topic, encode_json(latest), qos=0, retain=True)
         if now_s >= self._status_due_s:
             connection.publish(self._topics.status, encode_json(self._status()), retain=True)
             self._status_due_s = now_s + _STATUS_EVERY_S

@@ -49,12 +49,12 @@ class DeviceTopics:
         """Alarms, JSON, QoS 1, at once."""
         return self._leaf("alarm")
 
-    def latest(self, code: str) -> str:
-        """Newest value of one code, JSON, retained, for dashboards of any make.
+    def latest(self, code: str, stream: str = "") -> str:
+        """Newest value of one code, JSON, retained, for dashboards of any make; of one stream where there are several.
 
-        What MQTT could misread in the code is percent-encoded.
+        What MQTT could misread in the names is percent-encoded.
         """
-        return self._leaf(f"latest/{quote(code, safe='')}")
+        return self._leaf("/".join(["latest", *(quote(name, safe="") for name in (code, stream) if name)]))
 
     @property
     def status(self) -> str:
@@ -98,5 +98,5 @@ def parse(topic: str) -> tuple[DeviceTopics, str]:
 
 
 def _is_leaf(leaf: str) -> bool:
-    name, *code = leaf.split("/")
-    return name in LEAVES and len(code) == (name == "latest") and all(code)
+    name, *rest = leaf.split("/")
+    return name in LEAVES and len(rest) in ((1, 2) if name == "latest" else (0,)) and all(rest)

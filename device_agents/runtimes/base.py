@@ -28,3 +28,13 @@ class Runtime(Protocol):
         Returns:
             float32, the output's shape without its batch axis.
         """
+
+    def infer_batch(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Return the model's real outputs for many windows, the same as `infer` gives for each.
+
+        Args:
+            inputs: Real values of each input by name, float32, windows first.
+
+        Returns:
+            float32, windows first, then the output's shape without its batch axis.
+        """

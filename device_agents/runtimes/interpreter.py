@@ -57,10 +57,19 @@ class InterpreterRuntime:
 
     def infer(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
         """Return the model's real output for one window."""
-        for index, spec in self._inputs:
-            self._set(index, quantize(inputs[spec.name], spec)[np.newaxis])
-        self._invoke()
-        return dequantize(self._get(self._output_index)[0], self._output)
+        one: FloatArray = self.infer_batch({name: values[np.newaxis] for name, values in inputs.items()})[0]
+        return one
+
+    def infer_batch(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Return the model's real outputs for many windows: stored values are made at once, and run one by one."""
+        stored = [(index, quantize(inputs[spec.name], spec)) for index, spec in self._inputs]
+        outputs = []
+        for number in range(len(stored[0][1])):
+            for index, values in stored:
+                self._set(index, values[number : number + 1])
+            self._invoke()
+            outputs.append(self._get(self._output_index)[0])
+        return dequantize(np.stack(outputs), self._output)
 
 
 def _matched(details: list[dict[str, Any]], specs: tuple[TensorSpec, ...]) -> list[tuple[int, TensorSpec]]:

@@ -27,12 +27,12 @@ def run(gateway: GatewayFolder, *, windows: int | None = None) -> None:
     with open_gateway(load_config(gateway.config)) as opened:
         if windows is not None:
             threading.Thread(target=stop_after, args=(opened, windows)).start()
-        opened.agent.run()
+        opened.run()
 
 
 def stop_after(opened: Gateway, windows: int) -> None:
     wait_until(lambda: opened.status().windows >= windows, what="some windows")
-    opened.agent.stop()
+    opened.stop()
 
 
 def in_order(found: list[Observation]) -> list[bytes]:

@@ -73,7 +73,7 @@ class OutboxThroughCrashes(RuleBasedStateMachine):
         ]
         self.made += len(observations)
         before = self.outbox.last_seq
-        seqs = self.outbox.put_many(observations, stream="ecg", position=position(self.made))
+        seqs = self.outbox.put_many(observations, positions={"ecg": position(self.made)})
         assert seqs == list(range(before + 1, before + 1 + len(observations)))
         self.kept.update(zip(seqs, observations, strict=True))
         self.give_up_what_does_not_fit()
@@ -253,7 +253,7 @@ def test_a_failed_write_changes_nothing(tmp_path: Path) -> None:
         outbox._db.execute(f"PRAGMA max_page_count = {pages}")  # a full disk
 
         with pytest.raises(StorageUnavailable, match="free space"):
-            outbox.put_many([heart_rate(60, at_s=second) for second in range(1000)], stream="ecg", position=position(7))
+            outbox.put_many([heart_rate(60, at_s=second) for second in range(1000)], positions={"ecg": position(7)})
 
         assert outbox.last_seq == outbox.backlog == len(everything(outbox)) == 1
         assert outbox.position("ecg") is None

@@ -1,22 +1,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from device_agents.alarms import RUN_BEATS, VENTRICULAR_RUN
 from device_agents.inference import Inference
-from device_agents.interpret import Interpreter
+from device_agents.findings import BankModel
+from device_agents.monitor import Monitor
 from device_agents.strips import AFTER_S, BEFORE_S
 from edge_sdk import codes
+from edge_sdk.codes import Code
 from edge_sdk.contracts import FixedWindows, InputContract, ModelInput, OutputContract, OutputQuantity
 from edge_sdk.observation import Classification, ClockQuality, Observation, Priority, Quantity, SampledData
-from edge_sdk.signals import SampleBlock
 from edge_sdk.tensors import FloatArray
-from edge_sdk.windowing import windower_for
+from edge_sdk.signals import SampleBlock, SignalFormat
 from tests.device.bundles import ANSWERS, LABELS, READS
 from tests.device.records import in_mv, read_stored
 from tests.fakes.device import MODEL
@@ -24,10 +24,15 @@ from tests.fakes.runtime import ToldAnswers
 
 RATE_HZ = 360
 START_NS = 10**18
+RUN_BEATS = 3
+VENTRICULAR_RUN = Code(codes.LOCAL, "ventricular-run", "Run of ventricular beats")
+SIGNAL_LOST = Code(codes.LOCAL, "signal-lost", "Signal lost")
+SIGNAL = SignalFormat(kind="ecg", unit="mV", channels=("MLII",), sample_rate_hz=RATE_HZ)
 LOOKS_EVERY_S = 5
+LOST_WITHIN_S = 5
 NAMES = [label.name for label in LABELS]
-BREATHS = codes.Code(codes.LOCAL, "breathing-estimate", "Breathing rate, estimated")
-OXYGEN = codes.Code(codes.LOCAL, "oxygen-estimate", "Oxygen uptake, estimated")
+BREATHS = Code(codes.LOCAL, "breathing-estimate", "Breathing rate, estimated")
+OXYGEN = Code(codes.LOCAL, "oxygen-estimate", "Oxygen uptake, estimated")
 ESTIMATES = OutputContract(
     name="answer",
     code=BREATHS,
@@ -47,33 +52,29 @@ def sure_of(name: str) -> list[float]:
     return [9.0 if label == name else 0.0 for label in NAMES]
 
 
-def interpreter(*answers: list[float], reads: InputContract = READS, means: OutputContract = ANSWERS) -> Interpreter:
-    return Interpreter(
-        Inference(ToldAnswers(*answers), reads=reads, answers=means),
-        answers=means,
-        model=MODEL,
-        signal=READS.signal,
-        windows=reads.windows,
-        clock=ClockQuality.REPLAYED,
-        stream="ecg",
-        subject="patient-1",
-    )
+def model(*answers: list[float], reads: InputContract = READS, means: OutputContract = ANSWERS) -> BankModel:
+    inference = Inference(ToldAnswers(*answers), reads=reads, answers=means)
+    return BankModel(inference=inference, reads=reads, answers=means, ref=MODEL)
 
 
-def findings(
-    made: Interpreter, signal: FloatArray, *, block: int = 180, reads: InputContract = READS
-) -> list[Observation]:
-    windower, found = windower_for(reads), []
-    for start in range(0, len(signal), block):
-        samples = signal[start : start + block]
+def monitor(*answers: list[float], reads: InputContract = READS, means: OutputContract = ANSWERS) -> Monitor:
+    return Monitor({"told": model(*answers, reads=reads, means=means)})
+
+
+def blocks(signal: FloatArray, *, size: int) -> Iterator[SampleBlock]:
+    for start in range(0, len(signal), size):
         time_ns = START_NS + round(start * 1e9 / RATE_HZ)
-        made.push(SampleBlock(start_index=start, start_time_ns=time_ns, samples=samples[:, None]))
-        for window in windower.push(samples):
-            found += made.observe(window)
-        found += made.settle()
-    for window in windower.flush():
-        found += made.observe(window)
-    return found + made.settle(at_end=True)
+        yield SampleBlock(start_index=start, start_time_ns=time_ns, samples=signal[start : start + size, None])
+
+
+def findings(made: Monitor, signal: FloatArray, *, block: int = 180) -> list[Observation]:
+    made.open("ecg", format=SIGNAL, subject="patient-1", clock=ClockQuality.REPLAYED)
+    found: list[Observation] = []
+    for piece in blocks(signal, size=block):
+        made.push("ecg", piece)
+        found += made.step()["ecg"].observations
+    made.close("ecg")
+    return found + made.step()["ecg"].observations
 
 
 def of(found: Iterable[Observation], code: codes.Code) -> list[Observation]:
@@ -90,7 +91,7 @@ def minute(demo_record: Path) -> FloatArray:
 
 
 def test_every_beat_gets_the_class_the_model_is_surest_of(minute: FloatArray) -> None:
-    made = interpreter(sure_of("S"))
+    made = monitor(sure_of("S"))
 
     beats = of(findings(made, minute), codes.BEAT_CLASS)
 
@@ -104,7 +105,7 @@ def test_every_beat_gets_the_class_the_model_is_surest_of(minute: FloatArray) ->
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_an_answer_that_is_no_number_is_an_absent_value_and_never_a_class(number: float, minute: FloatArray) -> None:
-    made = interpreter([number, *sure_of("V")[1:]])
+    made = monitor([number, *sure_of("V")[1:]])
 
     found = findings(made, minute)
 
@@ -119,16 +120,19 @@ def test_an_answer_that_is_no_number_is_an_absent_value_and_never_a_class(number
 def test_an_answer_that_is_no_number_breaks_a_run(minute: FloatArray) -> None:
     broken = [sure_of("V")] * (RUN_BEATS - 1) + [[math.nan] * len(NAMES)]
 
-    found = findings(interpreter(*broken, *broken, sure_of("N")), minute)
+    found = findings(monitor(*broken, *broken, sure_of("N")), minute)
 
     assert not of(found, VENTRICULAR_RUN)
 
 
 def test_a_run_of_ventricular_beats_is_one_alarm_at_its_third_beat(minute: FloatArray) -> None:
-    found = findings(interpreter(sure_of("N"), *[sure_of("V")] * 6, sure_of("N")), minute)
+    found = findings(monitor(sure_of("N"), *[sure_of("V")] * 6, sure_of("N")), minute)
 
-    (alarm,) = of(found, VENTRICULAR_RUN)
+    alarm, end = of(found, VENTRICULAR_RUN)
     beats = of(found, codes.BEAT_CLASS)
+    assert alarm.alarm
+    assert end.alarm
+    assert (alarm.alarm.state, end.alarm.state) == ("begin", "end")
     assert alarm.priority is Priority.ALARM
     assert alarm.effective_time_ns == beats[RUN_BEATS].effective_time_ns
     assert alarm.value == Quantity(RUN_BEATS, "{beats}")
@@ -136,7 +140,7 @@ def test_a_run_of_ventricular_beats_is_one_alarm_at_its_third_beat(minute: Float
 
 
 def test_strips_show_the_raw_signal_around_abnormal_beats_and_no_sample_twice(minute: FloatArray) -> None:
-    found = findings(interpreter(sure_of("N"), sure_of("V"), sure_of("V"), *[sure_of("N")] * 20, sure_of("F")), minute)
+    found = findings(monitor(sure_of("N"), sure_of("V"), sure_of("V"), *[sure_of("N")] * 20, sure_of("F")), minute)
 
     abnormal = [
         second(beat)
@@ -157,7 +161,7 @@ def test_strips_show_the_raw_signal_around_abnormal_beats_and_no_sample_twice(mi
 
 
 def test_nothing_abnormal_shows_no_strip(minute: FloatArray) -> None:
-    assert not of(findings(interpreter(sure_of("N")), minute), codes.ECG_LEAD_II)
+    assert not of(findings(monitor(sure_of("N")), minute), codes.ECG_LEAD_II)
 
 
 @pytest.mark.parametrize(("fault", "reason"), [(math.nan, "unknown"), (0.3, "error")], ids=["missing", "flat"])
@@ -165,7 +169,7 @@ def test_a_bad_stretch_is_told_as_such_and_gets_no_class(fault: float, reason: s
     spoiled = minute.copy()
     spoiled[20 * RATE_HZ : 32 * RATE_HZ] = fault
 
-    found = findings(interpreter(sure_of("V")), spoiled)
+    found = findings(monitor(sure_of("V")), spoiled)
 
     told = of(found, codes.SIGNAL_QUALITY)
     assert {(item.value, item.absent_reason, item.quality) for item in told} == {(None, reason, 0.0)}
@@ -176,10 +180,13 @@ def test_a_bad_stretch_is_told_as_such_and_gets_no_class(fault: float, reason: s
 
 
 def test_a_signal_that_is_flat_from_the_start_is_told_without_any_beat() -> None:
-    found = findings(interpreter(sure_of("V")), np.zeros(30 * RATE_HZ, np.float32))
+    found = findings(monitor(sure_of("V")), np.zeros(30 * RATE_HZ, np.float32))
 
-    assert len(found) > 1
-    assert found == of(found, codes.SIGNAL_QUALITY)
+    lost, over = of(found, SIGNAL_LOST)
+    assert lost.priority is Priority.ALARM
+    assert second(lost) <= LOST_WITHIN_S
+    assert over.effective_time_ns > lost.effective_time_ns
+    assert len(of(found, codes.SIGNAL_QUALITY)) == len(found) - 2 > 1
 
 
 def test_a_bad_start_spoils_the_longest_of_windows(minute: FloatArray) -> None:
@@ -188,15 +195,15 @@ def test_a_bad_start_spoils_the_longest_of_windows(minute: FloatArray) -> None:
     spoiled = minute.copy()
     spoiled[11 * RATE_HZ] = math.nan  # in the windows that begin at 0 and 10 s
 
-    found = findings(interpreter(sure_of("N"), reads=reads), spoiled, reads=reads)
+    found = findings(monitor(sure_of("N"), reads=reads), spoiled)
 
     assert [round(second(item), 2) for item in of(found, codes.BEAT_CLASS)] == [50, 60]
 
 
 def test_every_window_gives_each_quantity_in_its_unit_under_its_code(minute: FloatArray) -> None:
-    made = interpreter([1.0, 250.0], [1.5, 300.0], reads=TEN_SECONDS, means=ESTIMATES)
+    made = monitor([1.0, 250.0], [1.5, 300.0], reads=TEN_SECONDS, means=ESTIMATES)
 
-    found = findings(made, minute, reads=TEN_SECONDS)
+    found = findings(made, minute)
 
     assert [item.value for item in of(found, BREATHS)] == [Quantity(15.0, "/min")] + [Quantity(20.0, "/min")] * 5
     assert [item.value for item in of(found, OXYGEN)][:2] == [Quantity(250.0, "mL/min"), Quantity(300.0, "mL/min")]
@@ -207,9 +214,9 @@ def test_every_window_gives_each_quantity_in_its_unit_under_its_code(minute: Flo
 
 @pytest.mark.parametrize("number", [math.nan, 3e38], ids=["nan", "beyond float32 in its unit"])
 def test_a_quantity_that_is_no_number_is_an_absent_value_under_every_code(number: float, minute: FloatArray) -> None:
-    made = interpreter([number, 250.0], reads=TEN_SECONDS, means=ESTIMATES)
+    made = monitor([number, 250.0], reads=TEN_SECONDS, means=ESTIMATES)
 
-    found = findings(made, minute, reads=TEN_SECONDS)
+    found = findings(made, minute)
 
     for code in (BREATHS, OXYGEN):
         assert {(item.value, item.absent_reason) for item in of(found, code)} == {(None, "not-a-number")}
@@ -221,7 +228,7 @@ def test_a_bad_window_is_not_estimated(minute: FloatArray) -> None:
     spoiled = minute.copy()
     spoiled[20 * RATE_HZ : 30 * RATE_HZ] = 0.3
 
-    found = findings(interpreter([1.0, 250.0], reads=TEN_SECONDS, means=ESTIMATES), spoiled, reads=TEN_SECONDS)
+    found = findings(monitor([1.0, 250.0], reads=TEN_SECONDS, means=ESTIMATES), spoiled)
 
     assert [round(second(item)) for item in of(found, BREATHS)] == [10, 20, 40, 50, 60]
     assert of(found, codes.SIGNAL_QUALITY)
@@ -233,8 +240,8 @@ def test_the_findings_do_not_depend_on_the_blocks(block: int, minute: FloatArray
     spoiled[10 * RATE_HZ : 14 * RATE_HZ], spoiled[20 * RATE_HZ : 29 * RATE_HZ] = np.nan, 0.3
 
     answers = [sure_of("V")] * 5 + [sure_of("N")]
-    by_half_seconds = findings(interpreter(*answers), spoiled)
-    by_other_blocks = findings(interpreter(*answers), spoiled, block=block)
+    by_half_seconds = findings(monitor(*answers), spoiled)
+    by_other_blocks = findings(monitor(*answers), spoiled, block=block)
 
     assert in_order(by_other_blocks) == in_order(by_half_seconds)
 

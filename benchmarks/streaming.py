@@ -1,8 +1,8 @@
 """What many live streams cost on one computer, beside a bare loop on the same model in the same run.
 
 Every line is a process of its own: the whole agent, fed in real time with a real ECG, four blocks a second and stream,
-each stream at another place of the recording. Nothing listens for what it finds, so it ends in the outbox. The bare loop
-(``set_tensor``, ``invoke``, ``get_tensor`` on inputs that are quantized already) runs before and after, in turns.
+each stream at another place of the recording. Nothing listens for what it finds, so it ends in the outbox. The bare
+loop (``set_tensor``, ``invoke``, ``get_tensor`` on inputs that are quantized already) runs before and after, in turns.
 """
 
 from __future__ import annotations
@@ -71,9 +71,7 @@ class Ward:
         names = [f"bed-{number}" for number in range(self.streams)]
         began_ns, began_s = time.time_ns(), time.monotonic()
         for name in names:
-            sink.open(
-                name, format=self.format, clock=ClockQuality.SYNCHRONIZED, start_time_ns=began_ns, subject=name
-            )
+            sink.open(name, format=self.format, clock=ClockQuality.SYNCHRONIZED, start_time_ns=began_ns, subject=name)
         turns = round(1 / BLOCKS_PER_S / TICK_S)
         tick = 0
         while not self._closed.is_set():
@@ -117,11 +115,18 @@ def main() -> None:
 @click.option("--bundle", type=PATH, required=True, multiple=True, help="Bundle, .edge; several for several models.")
 @click.option("--trust", type=PATH, required=True, help="signing.pub of its maker.")
 @click.option("--record", type=PATH, required=True, help="WFDB record, without its extension.")
-@click.option("--streams", type=int, multiple=True, default=(1, 100, 1000), show_default=True, help="How many at a time.")
+@click.option(
+    "--streams", type=int, multiple=True, default=(1, 100, 1000), show_default=True, help="How many at a time."
+)
 @click.option("--seconds", type=float, default=20.0, show_default=True, help="How long each is measured.")
 @click.option("--json", "json_path", type=PATH, help="File to write the figures to.")
-def compare(  # noqa: PLR0913  # a command's options
-    bundle: tuple[Path, ...], trust: Path, record: Path, streams: tuple[int, ...], seconds: float, json_path: Path | None
+def compare(  # a command's options
+    bundle: tuple[Path, ...],
+    trust: Path,
+    record: Path,
+    streams: tuple[int, ...],
+    seconds: float,
+    json_path: Path | None,
 ) -> None:
     """Measure every number of streams with every model, print, and write JSON when asked to."""
     runs = [(model, count) for model in bundle for count in streams]
@@ -221,7 +226,9 @@ def bare_us(config: AgentConfig) -> float:
     artifact = bundle.manifest.artifact_for(config.hardware)
     interpreter = Interpreter(model_content=bundle.members[artifact.path], num_threads=1)
     interpreter.allocate_tensors()
-    inputs = [(detail["index"], np.zeros(detail["shape"], detail["dtype"])) for detail in interpreter.get_input_details()]
+    inputs = [
+        (detail["index"], np.zeros(detail["shape"], detail["dtype"])) for detail in interpreter.get_input_details()
+    ]
     (output,) = (detail["index"] for detail in interpreter.get_output_details())
     best, count = float("inf"), 300
     for _ in range(7):

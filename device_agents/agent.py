@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from device_agents.intake import Arrival, Closed, Intake, Item, Opened
 from device_agents.latest import LatestValues
@@ -36,7 +36,7 @@ class Counts:
 
     samples: int = 0
     refused: int = 0
-    waited: Callable[[float, int], None] = field(default=lambda seconds, observations: None)
+    waited: Callable[[float, int], None] = lambda *_: None
 
 
 class Agent:

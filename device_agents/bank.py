@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -238,4 +238,3 @@ class Bank:
         self._free += range(size + more - 1, size - 1, -1)
         for part in (self._ring, self._teller, self.findings):
             part.resize(size + more)
-

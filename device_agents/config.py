@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 import msgspec
@@ -192,7 +192,7 @@ def load_config(path: Path) -> AgentConfig:
     _ = config.topics  # refuses names that a topic cannot hold
     load_profile(config.hardware)
     folder = path.resolve().parent
-    config = _beside(folder, config)
+    config = cast("AgentConfig", _beside(folder, config))
     for file, what in (
         (config.broker.password_file, "password file"),
         (config.broker.ca_file, "certificate authority"),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_sdk.beats import FEATURE_NAMES
-from edge_sdk.contracts import BeatWindows, InputContract
+from edge_sdk.contracts import BeatWindows, FixedWindows, InputContract
 from edge_sdk.detectors import RPeakDetector
 from edge_sdk.tensors import FloatArray, IntArray
 from edge_sdk.windowing import FixedWindower, HeartbeatWindower, Window, Windower, stream_format
@@ -96,7 +96,7 @@ class WindowCutter:
         rate, windows = stream_format(self._contract).sample_rate_hz, self._contract.windows
         if isinstance(windows, BeatWindows):
             return HeartbeatWindower(windows, sample_rate_hz=rate, features=FEATURE_NAMES)
-        assert not self._contract.reads_records  # noqa: S101  # such models read no stream
+        assert isinstance(windows, FixedWindows)  # noqa: S101  # a record has no stream
         length, hop = (max(round(seconds * rate), 1) for seconds in (windows.length_s, windows.hop_s))
         return FixedWindower(length=length, hop=hop)
 

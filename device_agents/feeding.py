@@ -74,7 +74,12 @@ class Feeder:
     def _deliver(self, name: str, source: Source, subject: str) -> None:
         intake, reason = self._intake, "the source ended"
         intake.open(
-            name, format=source.format, clock=source.clock, start_time_ns=source.start_time_ns, subject=subject
+            name,
+            format=source.format,
+            clock=source.clock,
+            start_time_ns=source.start_time_ns,
+            subject=subject,
+            patient=True,
         )
         try:
             for block in source.blocks():

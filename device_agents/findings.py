@@ -226,7 +226,7 @@ class Findings:
             for wanted in model.reads.inputs
         }
         meant = model.inference.decide_all(parts)
-        answered = np.isfinite(meant).all(axis=1)
+        answered = ~np.isnan(meant.sum(axis=1))
         if model.answers.labels:
             chosen = np.where(answered, np.nan_to_num(meant).argmax(axis=1), 0)
             self._alarms.labels(batch.lane, batch.anchor_index, chosen, answered, model=place)
@@ -267,9 +267,7 @@ class Findings:
         for column, quantity in enumerate(model.answers.quantities):
             values: list[Value] = [Quantity(value, quantity.unit) for value in meant[:, column].tolist()]
             code = quantity.code or model.answers.code
-            self._teller.tell_all(
-                code, batch.lane, batch.anchor_index, values, quality=quality.index, model=model.ref
-            )
+            self._teller.tell_all(code, batch.lane, batch.anchor_index, values, quality=quality.index, model=model.ref)
 
     def _no_answer(self, model: BankModel, batch: WindowBatch) -> None:
         """Say that the model failed. FHIR has a word for a result that is NaN."""

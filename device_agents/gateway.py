@@ -51,17 +51,18 @@ class Gateway:
     ) -> None:
         self._config = config
         self._models = load_models(config)
-        recordings = {stream.name: open_recording(stream, self._models) for stream in config.configured_streams}
+        self._inference = {name: _inference(model) for name, model in self._models.items()}
+        self.monitor = Monitor({name: self._bank_model(name) for name in self._models}, alarms=config.alarms)
+        recordings = open_recordings(config, self._models)
         feeds = [*feeds, *open_feeds(config, self._models)]
+        for name, source in sources.items():
+            self.monitor.check(name, source.format)
         if not recordings and not sources and not feeds:
-            raise ConfigError("the agent's configuration names no source", remedy="add [source] or [[streams]]")
+            raise no_source()
         state = StateDir(config.state_dir)
         cleanup.callback(state.close)
         self._outbox = Outbox(state.outbox_path, max_rows=config.outbox.max_rows, max_bytes=config.outbox.max_bytes)
         cleanup.callback(self._outbox.close)
-        self._inference = {name: _inference(model) for name, model in self._models.items()}
-        models = {name: self._bank_model(name) for name in self._models}
-        self.monitor = Monitor(models, alarms=config.alarms)
         self.intake, self.counts, self._began_s = Intake(), Counts(), time.monotonic()
         self._feeder = Feeder(self.intake)
         self._progress: dict[str, Progress] = {}
@@ -69,7 +70,8 @@ class Gateway:
         for stream in config.configured_streams:
             self._add_recording(stream, recordings[stream.name])
         for name, source in sources.items():
-            self._add_source(name, source)
+            self._start_time_ns[name] = source.start_time_ns
+            self._feeder.add(name, source, subject=config.subject)
         for number, feed in enumerate(feeds, start=1):
             self._feeder.add_feed(f"feed {number}", feed)
         latest = LatestValues(several_streams=bool(feeds) or len(config.configured_streams) > 1)
@@ -178,16 +180,9 @@ class Gateway:
         self._start_time_ns[stream.name] = progress.start_time_ns
         self._feeder.add(stream.name, source, subject=stream.subject)
 
-    def _add_source(self, name: str, source: Source) -> None:
-        self.monitor.check(name, source.format)
-        self._start_time_ns[name] = source.start_time_ns
-        self._feeder.add(name, source, subject=self._config.subject)
-
 
 @contextmanager
-def open_gateway(
-    config: AgentConfig, *, source: Source | None = None, feeds: Sequence[Feed] = ()
-) -> Iterator[Gateway]:
+def open_gateway(config: AgentConfig, *, source: Source | None = None, feeds: Sequence[Feed] = ()) -> Iterator[Gateway]:
     """Put everything together; at the end say goodbye to the broker and close the outbox.
 
     Args:
@@ -215,6 +210,16 @@ def load_models(config: AgentConfig) -> dict[str, ReadyModel]:
         )
         for name, bundle in config.bundles.items()
     }
+
+
+def open_recordings(config: AgentConfig, models: Mapping[str, ReadyModel]) -> dict[str, Replayable]:
+    """Return the recording of every configured stream, by the stream's name, if it fits."""
+    return {stream.name: open_recording(stream, models) for stream in config.configured_streams}
+
+
+def no_source() -> ConfigError:
+    """Return the error of an agent that nothing is to be heard from."""
+    return ConfigError("the agent's configuration names no source", remedy="add [source], [[streams]] or [[feeds]]")
 
 
 def open_recording(stream: StreamConfig, models: Mapping[str, ReadyModel]) -> Replayable:

@@ -1,7 +1,7 @@
 """Where every source delivers: a queue between the threads that read and the one that computes.
 
-When the computing falls behind, a recording waits. A patient does not: of a live stream the oldest samples are given
-up, counted, and told as a gap.
+When the computing falls behind, who asks for blocks one by one can wait, and a recording always can. What pushes them
+cannot: of such a stream the oldest samples are given up, counted, and told as a gap.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class Intake:
         clock: ClockQuality,
         start_time_ns: int,
         subject: str = "",
+        patient: bool = False,
     ) -> None:
-        """Begin a stream.
+        """Begin a stream; a ``patient`` one waits for room instead of giving up its oldest blocks.
 
         Raises:
             SignalError: There is one of this name already.
@@ -75,14 +76,14 @@ class Intake:
             if name in self._limits:
                 raise SignalError(f"stream '{name}' is open already", remedy="give every stream a name of its own")
             self._limits[name] = max(1, round(AHEAD_S * format.sample_rate_hz))
-            if clock is ClockQuality.REPLAYED:
+            if patient or clock is ClockQuality.REPLAYED:
                 self._patient.add(name)
             self._waiting[name] = 0
             opened = Opened(format=format, clock=clock, start_time_ns=start_time_ns, subject=subject)
             self._add(name, opened)
 
     def push(self, name: str, block: SampleBlock) -> None:
-        """Add a block; of a recording, wait for room first.
+        """Add a block; to a patient stream's, wait for room first.
 
         Raises:
             SignalError: No stream of this name is open.

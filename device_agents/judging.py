@@ -18,7 +18,7 @@ _LOOK_S = 1.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """The quality of windows: ``index`` from 0 (useless) to 1, float32 of shape (b,), and the reason of each below 1."""
+    """The quality of windows: ``index`` from 0 (useless) to 1, shape (b,), and the reason of each below 1."""
 
     index: FloatArray
     reason: tuple[str, ...]

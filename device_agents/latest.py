@@ -33,7 +33,7 @@ class LatestValues:
                     self._changed[observation.stream, observation.code.code] = observation
 
     def due(self, now_s: float) -> list[Latest]:
-        """Return what changed, if a second has passed since the last time: of many streams those that waited longest."""
+        """Return what changed, if a second has passed since the last time; of too many those that waited longest."""
         if now_s < self._due_s or not self._changed:
             return []
         self._due_s = now_s + _EVERY_S

@@ -37,7 +37,7 @@ class Monitor:
         """How many streams are open."""
         return len(self._bank_of)
 
-    def open(  # noqa: PLR0913  # what a stream is
+    def open(  # what a stream is
         self,
         name: str,
         *,
@@ -80,9 +80,10 @@ class Monitor:
         for model in chosen:
             self._check(name, format, model)
         if not chosen:
-            wanted = {in_words(stream_format(model.reads)) for model in self._models.values() if model.reads.signal}
+            wanted = sorted({in_words(stream_format(model.reads)) for model in self._models.values()})
+            who = "the models read" if len(self._models) > 1 else "the model reads"
             raise SignalError(
-                f"stream '{name}' delivers {in_words(format)}, and the models read {'; '.join(wanted) or 'no streams'}",
+                f"stream '{name}' delivers {in_words(format)}, and {who} {'; '.join(wanted)}",
                 remedy="convert the samples in the source, or use a model for them",
             )
         return chosen

@@ -123,7 +123,10 @@ class Outbox:
             self._db.executemany("INSERT INTO observation VALUES (?, ?, ?)", zip(seqs, alarms, payloads, strict=True))
             self._db.executemany(
                 "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?, ?)",
-                [(name, at.identity, at.end_index, at.produced, at.start_time_ns) for name, at in (positions or {}).items()],
+                [
+                    (name, at.identity, at.end_index, at.produced, at.start_time_ns)
+                    for name, at in (positions or {}).items()
+                ],
             )
             self._last_seq += len(payloads)
             self._rows += len(payloads)

@@ -71,4 +71,5 @@ class SampleRing:
         size = self._rows.shape[1]
         first = max(start, 0, int(self.received[lane]) - size)
         places = np.arange(first, max(first, min(end, int(self.received[lane])))) % size
-        return self._rows[lane, places]
+        stretch: FloatArray = self._rows[lane, places]
+        return stretch

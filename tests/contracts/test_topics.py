@@ -75,7 +75,7 @@ def test_a_received_topic_with_such_a_name_is_refused(name: str):
         "edge/v1/site/device/status/more",
         "edge/v1/site/device/latest",
         "edge/v1/site/device/latest/",
-        "edge/v1/site/device/latest/a/b",
+        "edge/v1/site/device/latest/a/b/c",
         "/edge/v1/site/device/status",
         "Edge/v1/site/device/status",
     ],

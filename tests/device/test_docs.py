@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import click
 import msgspec
@@ -39,9 +39,9 @@ def keys(kind: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     if tag:
         yield f"{prefix}{tag}", "required"
     for field in msgspec.structs.fields(kind):
-        (part,) = [t for t in (field.type, *get_args(field.type)) if is_struct(t)] or (None,)
-        if part:
-            yield from keys(part, f"{field.encode_name}.")
+        parts = [t for t in (field.type, *get_args(field.type)) if is_struct(t)]
+        if len(parts) == 1 and get_origin(field.type) is not tuple:
+            yield from keys(parts[0], f"{field.encode_name}.")
         else:
             yield f"{prefix}{field.encode_name}", written(field)
 
@@ -53,7 +53,9 @@ def is_struct(kind: Any) -> bool:
 def written(field: msgspec.structs.FieldInfo) -> str:
     if field.required:
         return "required"
-    return "none" if field.default is None else f"`{msgspec.json.encode(field.default).decode()}`"
+    made = field.default_factory is not msgspec.NODEFAULT
+    default = field.default_factory() if made else field.default  # type: ignore[operator]  # msgspec's says any
+    return "none" if default is None else f"`{msgspec.json.encode(default).decode()}`"
 
 
 def test_every_key_is_documented_with_its_default(page: str) -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from device_agents.inference import Inference
 from device_agents.findings import BankModel
+from device_agents.inference import Inference
 from device_agents.monitor import Monitor
 from device_agents.strips import AFTER_S, BEFORE_S
 from edge_sdk import codes
 from edge_sdk.codes import Code
 from edge_sdk.contracts import FixedWindows, InputContract, ModelInput, OutputContract, OutputQuantity
 from edge_sdk.observation import Classification, ClockQuality, Observation, Priority, Quantity, SampledData
-from edge_sdk.tensors import FloatArray
 from edge_sdk.signals import SampleBlock, SignalFormat
+from edge_sdk.tensors import FloatArray
 from tests.device.bundles import ANSWERS, LABELS, READS
 from tests.device.records import in_mv, read_stored
 from tests.fakes.device import MODEL

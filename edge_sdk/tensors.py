@@ -47,20 +47,27 @@ def quantize(values: FloatArray, spec: TensorSpec) -> NDArray[Any]:
         )
     lowest, highest = _limits(dtype)
     with np.errstate(over="ignore"):  # what overflows saturates
-        steps = np.rint(np.asarray(values, dtype=np.float32) / np.float32(spec.scale)) + spec.zero_point
-    stored: NDArray[Any] = np.minimum(np.maximum(steps, lowest), highest).astype(dtype)
+        steps = np.divide(values, np.float32(spec.scale), dtype=np.float32)
+    # In place: many windows come at once, and each new array of theirs would be fetched from memory again.
+    np.rint(steps, out=steps)
+    steps += np.float32(spec.zero_point)
+    np.maximum(steps, lowest, out=steps)
+    np.minimum(steps, highest, out=steps)
+    stored: NDArray[Any] = steps.astype(dtype)
     return stored
 
 
 @cache
-def _limits(dtype: np.dtype[Any]) -> tuple[int, int]:
+def _limits(dtype: np.dtype[Any]) -> tuple[np.float32, np.float32]:
     limits = np.iinfo(dtype)
-    return int(limits.min), int(limits.max)
+    return np.float32(limits.min), np.float32(limits.max)
 
 
 def dequantize(stored: NDArray[Any], spec: TensorSpec) -> FloatArray:
     """Turn what the model stores into real values: ``(q - zero_point) * scale``."""
     if spec.scale == 0.0:
         return np.asarray(stored, dtype=np.float32)
-    values: FloatArray = (stored.astype(np.float32) - np.float32(spec.zero_point)) * np.float32(spec.scale)
+    values: FloatArray = stored.astype(np.float32)
+    values -= np.float32(spec.zero_point)
+    values *= np.float32(spec.scale)
     return values

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from device_agents.runtimes.base import Inputs, infer_one, only_numbers
 from device_agents.runtimes.cuda import CudaGpu, Gpu
 from device_agents.runtimes.engine_builder import build_engine
 from device_agents.runtimes.engine_cache import EngineCache, EngineKey
@@ -103,22 +104,27 @@ class TensorRtRuntime:
         self._device = {name: gpu.allocate(values.nbytes) for name, values in self._host.items()}
         self._inputs, (self._output,) = [spec.name for spec in artifact.inputs], [o.name for o in artifact.outputs]
 
-    def infer(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
+    def infer(self, inputs: Inputs) -> FloatArray:
         """Return the model's real output for one window."""
-        for name in self._inputs:
-            self._host[name][0] = inputs[name]
-            self._gpu.upload(self._device[name], self._host[name])
-        if not submit(self._context, self._engine, self._device, self._gpu.stream):
-            raise IncompatibleBundle("TensorRT did not run the model", remedy="see the messages above")
-        self._gpu.download(self._host[self._output], self._device[self._output])
-        self._gpu.wait()
-        answer: FloatArray = self._host[self._output][0].astype(np.float32)
-        return answer
+        return infer_one(self.infer_batch, inputs)
 
-    def infer_batch(self, inputs: Mapping[str, FloatArray]) -> FloatArray:
-        """Return the model's real outputs for many windows, one after another: engines are built for one."""
+    def infer_batch(self, inputs: Inputs) -> FloatArray:
+        """Return the model's real outputs for many windows: one after another, since engines are built for one."""
+        return only_numbers(self._run, inputs)
+
+    def _run(self, inputs: Inputs) -> FloatArray:
         windows = len(next(iter(inputs.values())))
-        return np.stack([self.infer({name: values[n] for name, values in inputs.items()}) for n in range(windows)])
+        outputs: FloatArray = np.empty((windows, *self._host[self._output].shape[1:]), np.float32)
+        for number in range(windows):
+            for name in self._inputs:
+                self._host[name][0] = inputs[name][number]
+                self._gpu.upload(self._device[name], self._host[name])
+            if not submit(self._context, self._engine, self._device, self._gpu.stream):
+                raise IncompatibleBundle("TensorRT did not run the model", remedy="see the messages above")
+            self._gpu.download(self._host[self._output], self._device[self._output])
+            self._gpu.wait()
+            outputs[number] = self._host[self._output][0]
+        return outputs
 
 
 def tensors(trt: Any, engine: Any) -> dict[str, tuple[tuple[int, ...], str]]:

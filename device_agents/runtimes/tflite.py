@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
-
-from device_agents.runtimes.interpreter import InterpreterRuntime
+from device_agents.runtimes.interpreter import Library
 from edge_sdk.errors import MissingDependency
-from edge_sdk.manifest import Artifact
 
 _BEFORE_LITERT = "0"  # its last release, 2.14, is a year older than LiteRT 1.0
 
 
-def tflite(model: bytes, artifact: Artifact, *, threads: int) -> InterpreterRuntime:
-    """Load a model into tflite-runtime.
+def tflite() -> Library:
+    """Return tflite-runtime.
 
     Raises:
-        MissingDependency: tflite-runtime is not installed.
-        IncompatibleBundle: It cannot run this model.
+        MissingDependency: It is not installed.
     """
     try:
-        from tflite_runtime.interpreter import Interpreter  # noqa: PLC0415  # native, and one of two alternatives
+        from tflite_runtime import __version__, interpreter  # noqa: PLC0415  # native, and one of two alternatives
     except ImportError as error:
         raise MissingDependency(
             f"tflite-runtime is not installed ({error})",
             remedy="pip install 'wearable-edge-sdk[device-tflite]' on Python 3.11 or older",
         ) from error
-    return InterpreterRuntime(
-        Interpreter,
+    return Library(
         name="tflite-runtime",
-        version=version("tflite-runtime"),
+        version=__version__,
         litert_version=_BEFORE_LITERT,
-        model=model,
-        artifact=artifact,
-        threads=threads,
+        interpreter=interpreter.Interpreter,
+        load_delegate=interpreter.load_delegate,
     )

@@ -54,6 +54,30 @@ def answers_in_real_values_without_a_batch_axis(tested: RuntimeUnderTest) -> Non
     assert answer.shape == tested.artifact.outputs[0].shape[1:]
 
 
+def answers_many_windows_as_it_answers_each(tested: RuntimeUnderTest) -> None:
+    runtime, names = tested.load(), list(tested.inputs[0])
+    windows = [*tested.inputs, *reversed(tested.inputs)] * 5
+    together = runtime.infer_batch({name: np.stack([window[name] for window in windows]) for name in names})
+    assert together.dtype == np.float32
+    assert together.tobytes() == np.stack([runtime.infer(window) for window in windows]).tobytes()
+
+
+def answers_no_window_at_all(tested: RuntimeUnderTest) -> None:
+    none = {name: values[np.newaxis][:0] for name, values in tested.inputs[0].items()}
+    assert tested.load().infer_batch(none).shape == (0, *tested.artifact.outputs[0].shape[1:])
+
+
+def answers_nothing_where_a_value_is_missing_and_the_others_all_the_same(tested: RuntimeUnderTest) -> None:
+    runtime, (one, other, *_) = tested.load(), tested.inputs
+    for spoils in (np.nan, np.inf, -np.inf):
+        spoiled = {name: values.copy() for name, values in one.items()}
+        next(iter(spoiled.values())).flat[-1] = spoils
+        outputs = runtime.infer_batch({name: np.stack([one[name], spoiled[name], other[name]]) for name in one})
+        assert np.isnan(outputs[1]).all()
+        assert outputs[::2].tobytes() == np.stack([runtime.infer(one), runtime.infer(other)]).tobytes()
+        assert np.isnan(runtime.infer(spoiled)).all()
+
+
 def answers_alike_whatever_it_was_asked_before(tested: RuntimeUnderTest) -> None:
     runtime = tested.load()
     first = [runtime.infer(inputs).tobytes() for inputs in tested.inputs]
@@ -109,6 +133,9 @@ def refused(act: Callable[[], object], *, saying: str) -> None:
 CHECKS = (
     gives_the_answers_its_maker_saw,
     answers_in_real_values_without_a_batch_axis,
+    answers_many_windows_as_it_answers_each,
+    answers_no_window_at_all,
+    answers_nothing_where_a_value_is_missing_and_the_others_all_the_same,
     answers_alike_whatever_it_was_asked_before,
     leaves_its_inputs_and_its_earlier_answers_alone,
     says_what_it_is,

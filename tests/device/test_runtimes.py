@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from device_agents.model_store import ready_model
-from device_agents.runtimes import RUNTIMES, load_runtime
-from device_agents.runtimes.interpreter import InterpreterRuntime
+from device_agents.runtimes import LIBRARIES, load_runtime
+from device_agents.runtimes.base import Way
+from device_agents.runtimes.interpreter import InterpreterRuntime, Library
 from edge_sdk.errors import IncompatibleBundle, MissingDependency
 from tests.checks.runtimes import CHECKS, RuntimeUnderTest, opened, results
 from tests.device.bundles import ANSWERS, DATA, HARDWARE, READS, SignedBundle, artifact, make_bundle
@@ -89,15 +90,17 @@ def test_tflite_runtime_refuses_a_model_made_of_newer_operators(
 def test_a_model_that_needs_a_newer_runtime_is_refused_before_it_is_loaded_with_both_remedies() -> None:
     loaded: list[bytes] = []
 
+    library = Library(
+        name="tflite-runtime",
+        version="2.14.0",
+        litert_version="0",
+        interpreter=lambda **told: loaded.append(told["model_content"]),
+        load_delegate=lambda path: loaded.append(path.encode()),
+    )
+
     with pytest.raises(IncompatibleBundle) as refusal:
         InterpreterRuntime(
-            lambda **told: loaded.append(told["model_content"]),
-            name="tflite-runtime",
-            version="2.14.0",
-            litert_version="0",
-            model=b"",
-            artifact=msgspec.structs.replace(artifact("beats_int8"), minimum_runtime="1.1.1"),
-            threads=1,
+            library, b"", msgspec.structs.replace(artifact("beats_int8"), minimum_runtime="1.1.1"), way=Way()
         )
 
     assert loaded == []
@@ -111,7 +114,7 @@ def test_the_preferred_runtime_is_the_first_that_is_installed() -> None:
 
     runtime = load_runtime(model, artifact("beats_int8"), backend="auto", threads=1)
 
-    assert runtime.name == next(iter(RUNTIMES)) == "litert"
+    assert runtime.name == next(iter(LIBRARIES)) == "litert"
 
 
 def test_a_chosen_runtime_that_is_missing_is_named_with_what_to_install() -> None:
@@ -119,14 +122,6 @@ def test_a_chosen_runtime_that_is_missing_is_named_with_what_to_install() -> Non
 
     with pytest.raises(MissingDependency, match=r"tflite-runtime is not installed .* pip install .*device-tflite"):
         load_runtime(model, artifact("beats_int8"), backend="tflite-runtime", threads=1)
-
-
-def test_a_model_for_another_kind_of_board_is_refused() -> None:
-    other = artifact("beats_int8")
-    other = type(other)(path=other.path, backend="edgetpu", targets=other.targets, inputs=(), outputs=())
-
-    with pytest.raises(IncompatibleBundle, match="compiled for edgetpu, which this version of the agent cannot run"):
-        load_runtime(b"", other, backend="auto", threads=1)
 
 
 @pytest.mark.parametrize("answers", [lambda answer: answer + 1, lambda answer: answer * np.float32("nan")])

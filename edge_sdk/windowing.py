@@ -1,66 +1,98 @@
-"""From blocks of samples to windows. The windows never depend on how the samples were split into blocks."""
+"""From samples to windows, as a model's contract asks. They never depend on how the samples were split into blocks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
-from edge_sdk.beats import FEATURE_NAMES, BeatWindower
-from edge_sdk.beats.windower import Beat
+from edge_sdk.beats import FEATURE_NAMES, BeatBank, Beats
 from edge_sdk.contracts import BeatWindows, FixedWindows, InputContract
 from edge_sdk.errors import SignalError
+from edge_sdk.fixed_windows import FixedWindowBank
+from edge_sdk.lanes import Hops, hop_of
 from edge_sdk.signals import SignalFormat
-from edge_sdk.tensors import FloatArray
+from edge_sdk.tensors import FloatArray, IntArray
+from edge_sdk.windows import Window, WindowBatch
+
+__all__ = [
+    "HeartbeatBank",
+    "LaneWindower",
+    "Window",
+    "WindowBatch",
+    "Windower",
+    "WindowerBank",
+    "channels_of",
+    "check_features",
+    "stream_format",
+    "windower_bank_for",
+    "windower_for",
+]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Window:
-    """What one answer of the model is about.
+class WindowerBank(Protocol):
+    """Cuts many streams of one format, a lane each.
 
-    Attributes:
-        start_index: First sample, counted from the start of the stream.
-        end_index: First sample after it.
-        anchor_index: The sample it is about: the R peak, or the window's last sample.
-        waveform: float32, shape (time, channels).
-        features: float32, shape (features,), those the contract names; empty when it names none.
-        rr_s: Seconds since the previous R peak; NaN when there is none.
+    What a lane gives never depends on the other lanes, on how many there are, or on when they step.
     """
 
-    start_index: int
-    end_index: int
-    anchor_index: int
-    waveform: FloatArray
-    features: FloatArray = field(default_factory=lambda: np.empty(0, np.float32))
-    rr_s: float = float("nan")
+    @property
+    def hop(self) -> int:
+        """Samples of each lane that `step` takes."""
+
+    def resize(self, lanes: int) -> None:
+        """Make room for so many lanes; new ones are fresh, others keep their state."""
+
+    def reset(self, lanes: IntArray) -> None:
+        """Let these lanes begin a new stream."""
+
+    def step(self, lanes: IntArray, samples: FloatArray) -> WindowBatch:
+        """Take the next hop of these lanes and return the windows it completes.
+
+        Args:
+            lanes: Shape (k,), strictly increasing.
+            samples: float32, shape (hop, k) or (hop, k, channels), NaN where missing.
+        """
+
+    def finish(self, lanes: IntArray) -> WindowBatch:
+        """Return what the end of these lanes' streams completes. They must be reset before they step again."""
 
 
 class Windower(Protocol):
-    """Cuts one channel of a stream."""
+    """Cuts one stream."""
 
     def push(self, samples: FloatArray) -> list[Window]:
-        """Take the next samples, shape (n,), and return the windows they complete."""
+        """Take the next samples, shape (n,) or (n, channels), and return the windows they complete."""
 
     def flush(self) -> list[Window]:
         """Return what the end of the stream completes."""
 
 
-def windower_for(contract: InputContract) -> Windower:
-    """Return the windower that a contract asks for.
+def windower_bank_for(contract: InputContract) -> WindowerBank:
+    """Return the windower that a contract asks for, for many streams; contracts of equal windows may share it.
 
     Raises:
         SignalError: It asks for features that such windows do not have, or reads no stream.
     """
     check_features(contract)
-    rate, windows = stream_format(contract).sample_rate_hz, contract.windows
+    signal, windows = stream_format(contract), contract.windows
+    rate = signal.sample_rate_hz
     if isinstance(windows, FixedWindows):
-        length, hop = (max(round(seconds * rate), 1) for seconds in (windows.length_s, windows.hop_s))
-        return FixedWindower(length=length, hop=hop)
+        length, every = (max(round(seconds * rate), 1) for seconds in (windows.length_s, windows.hop_s))
+        return FixedWindowBank(hop=hop_of(rate), length=length, every=every, channels=channels_of(signal))
     if isinstance(windows, BeatWindows):
-        return HeartbeatWindower(windows, sample_rate_hz=rate, features=contract.features)
+        return HeartbeatBank(windows, sample_rate_hz=rate)
     raise AssertionError("a record has no stream")
+
+
+def windower_for(contract: InputContract) -> Windower:
+    """Return the windower that a contract asks for, for one stream.
+
+    Raises:
+        SignalError: It asks for features that such windows do not have, or reads no stream.
+    """
+    return LaneWindower(windower_bank_for(contract), features=contract.features)
 
 
 def stream_format(contract: InputContract) -> SignalFormat:
@@ -74,6 +106,11 @@ def stream_format(contract: InputContract) -> SignalFormat:
             "the model reads facts about a person, not a stream", remedy="ask it with 'edge-agent ask BUNDLE'"
         )
     return contract.signal
+
+
+def channels_of(signal: SignalFormat) -> int:
+    """Return how many values a sample has. Of an ECG or PPG the named channels are alternatives: one is used."""
+    return len(signal.channels) if signal.kind == "accelerometer" else 1
 
 
 def check_features(contract: InputContract) -> None:
@@ -94,59 +131,54 @@ def check_features(contract: InputContract) -> None:
         )
 
 
-class FixedWindower:
-    """Windows of ``length`` samples, one every ``hop``."""
+class HeartbeatBank:
+    """One window per heartbeat, anchored on its R peak, with all of `edge_sdk.beats.FEATURE_NAMES`."""
 
-    def __init__(self, *, length: int, hop: int) -> None:
-        self._length, self._hop = length, hop
-        self._kept: FloatArray = np.empty(0, np.float32)
-        self._kept_from = self._next = 0
+    def __init__(self, windows: BeatWindows, *, sample_rate_hz: float) -> None:
+        self._beats = BeatBank(sample_rate_hz=sample_rate_hz, before_s=windows.before_s, after_s=windows.after_s)
+        self.hop, self.resize, self.reset = self._beats.hop, self._beats.resize, self._beats.reset
 
-    def push(self, samples: FloatArray) -> list[Window]:
-        """Take samples of shape (n,) and return the windows they complete."""
-        self._kept = np.concatenate([self._kept, samples])
-        windows = []
-        while self._next - self._kept_from + self._length <= len(self._kept):
-            at, end = self._next - self._kept_from, self._next + self._length
-            windows.append(
-                Window(
-                    start_index=self._next,
-                    end_index=end,
-                    anchor_index=end - 1,
-                    waveform=self._kept[at : at + self._length, np.newaxis].copy(),
-                )
-            )
-            self._next += self._hop
-        passed = min(self._next - self._kept_from, len(self._kept))
-        self._kept, self._kept_from = self._kept[passed:], self._kept_from + passed
-        return windows
+    def step(self, lanes: IntArray, samples: FloatArray) -> WindowBatch:
+        """Take the next hop of these lanes, shape (hop, k), and return beats that are complete."""
+        return self._windows(self._beats.step(lanes, samples))
 
-    def flush(self) -> list[Window]:
-        """Return nothing: an incomplete window is no window."""
-        return []
-
-
-class HeartbeatWindower:
-    """One window per heartbeat, anchored on its R peak, with some of `edge_sdk.beats.FEATURE_NAMES`."""
-
-    def __init__(self, windows: BeatWindows, *, sample_rate_hz: float, features: Sequence[str]) -> None:
-        self._columns = [FEATURE_NAMES.index(name) for name in features]
-        self._beats = BeatWindower(sample_rate_hz=sample_rate_hz, before_s=windows.before_s, after_s=windows.after_s)
-
-    def push(self, samples: FloatArray) -> list[Window]:
-        """Take samples of shape (n,) and return the beats they complete."""
-        return [self._window(beat) for beat in self._beats.push(samples)]
-
-    def flush(self) -> list[Window]:
+    def finish(self, lanes: IntArray) -> WindowBatch:
         """Return the beats that were waiting for their successor."""
-        return [self._window(beat) for beat in self._beats.flush()]
+        return self._windows(self._beats.finish(lanes))
 
-    def _window(self, beat: Beat) -> Window:
-        return Window(
-            start_index=beat.r_index - self._beats.before,
-            end_index=beat.r_index + self._beats.after,
-            anchor_index=beat.r_index,
-            waveform=beat.waveform,
-            features=beat.features[self._columns],
-            rr_s=beat.rr_s,
+    def _windows(self, beats: Beats) -> WindowBatch:
+        return WindowBatch(
+            lane=beats.lane,
+            start_index=beats.r_index - self._beats.before,
+            end_index=beats.r_index + self._beats.after,
+            anchor_index=beats.r_index,
+            waveform=beats.waveform,
+            features=beats.features,
+            rr_s=beats.rr_s,
         )
+
+
+class LaneWindower:
+    """Cuts one stream: a bank with one lane.
+
+    Args:
+        bank: Without lanes yet.
+        features: Those that windows are to have.
+    """
+
+    def __init__(self, bank: WindowerBank, *, features: Sequence[str]) -> None:
+        bank.resize(1)
+        self._bank, self._features = bank, tuple(features)
+        self._lane, self._hops = np.zeros(1, np.int64), Hops(bank.hop)
+
+    def push(self, samples: FloatArray) -> list[Window]:
+        """Take the next samples, shape (n,) or (n, channels), and return the windows they complete."""
+        return self._cut(self._hops.push(samples))
+
+    def flush(self) -> list[Window]:
+        """Return what the end of the stream completes."""
+        found = self._cut(self._hops.flush()) + self._bank.finish(self._lane).each(self._features)
+        return [window for window in found if window.anchor_index < self._hops.received]
+
+    def _cut(self, hops: list[FloatArray]) -> list[Window]:
+        return [window for hop in hops for window in self._bank.step(self._lane, hop).each(self._features)]

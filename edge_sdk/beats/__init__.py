@@ -4,11 +4,19 @@ Models name the features they take. One whose meaning or unit changes gets anoth
 old one is refused and never told something else.
 """
 
-from edge_sdk.beats.describer import BeatDescriber
+from edge_sdk.beats.bank import BeatBank, Beats
+from edge_sdk.beats.describer import FEATURE_NAMES, BeatDescriber, BeatDescriberBank
 from edge_sdk.beats.morphology import MORPHOLOGY_FEATURES
 from edge_sdk.beats.rhythm import RHYTHM_FEATURES
 from edge_sdk.beats.windower import BeatWindower
 
-FEATURE_NAMES = (*RHYTHM_FEATURES, *MORPHOLOGY_FEATURES)
-
-__all__ = ["FEATURE_NAMES", "MORPHOLOGY_FEATURES", "RHYTHM_FEATURES", "BeatDescriber", "BeatWindower"]
+__all__ = [
+    "FEATURE_NAMES",
+    "MORPHOLOGY_FEATURES",
+    "RHYTHM_FEATURES",
+    "BeatBank",
+    "BeatDescriber",
+    "BeatDescriberBank",
+    "BeatWindower",
+    "Beats",
+]

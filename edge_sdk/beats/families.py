@@ -7,113 +7,120 @@ while streaming goes back to the Argus system (F. M. Nolle et al., Comput Cardio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from edge_sdk.tensors import FloatArray
+from edge_sdk.beats.shapes import product, size
+from edge_sdk.lanes import grown
+from edge_sdk.tensors import FloatArray, IntArray
 
 _MOST = 8
 _ALIKE = 0.9
 _FORGET_AFTER = 300.0
-_TINY = 1e-3
+_LEAST_WEIGHT = np.float32(0.08)
+_UNKNOWN = np.float32(-2)
+
+# A family is a row of float32: how many members it has, older ones counting less; the size of its shape; and running
+# means of how early they came, as log ratio of the interval before them to the usual, of the interval after them
+# likewise, of the level about which their QRS complex was, in mV, and of that complex about its level.
+COUNT, SIZE, EARLY, PAUSE, LEVEL, SHAPE = range(6)
 
 
-@dataclass(slots=True, eq=False)
-class Family:
-    """Beats of like shape.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Members:
+    """Beats as members of their families, one row each.
 
     Attributes:
-        shape: Their running mean around the QRS complex, in mV.
-        count: How many, older ones counting less.
-        early: Running mean of how early they came, as log ratio of the interval before them to the usual.
-        pause: Likewise of the interval after them.
-        level: Their shape about its mean.
-        size: Of their shape; see `size`.
+        likeness: Correlation with the family before it learned from the beat; with the best one if the family is new.
+        family: The family before it learned, shape (b, 5 + time), see `COUNT`; if new, what the beat says.
+        usual: Likewise the largest family.
+        is_usual: Whether that is the beat's own.
+        total: How many beats are remembered.
     """
 
-    shape: FloatArray
-    count: float = 0.0
-    early: float = 0.0
-    pause: float = 0.0
-    level: FloatArray = field(init=False)
-    size: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._measure()
-
-    def learn(self, shape: FloatArray, early: float, pause: float) -> None:
-        """Take in one more member."""
-        self.count += 1
-        weight = max(0.08, 1 / self.count)
-        self.shape = self.shape + np.float32(weight) * (shape - self.shape)
-        self.early += weight * (early - self.early)
-        self.pause += weight * (pause - self.pause)
-        self._measure()
-
-    def likeness(self, shape: FloatArray) -> float:
-        """Return its correlation with a shape."""
-        return float(_about_mean(shape) @ self.level) / (size(shape) * self.size)
-
-    def _measure(self) -> None:
-        self.level, self.size = _about_mean(self.shape), size(self.shape)
+    likeness: FloatArray
+    family: FloatArray
+    usual: FloatArray
+    is_usual: NDArray[np.bool_]
+    total: FloatArray
 
 
-class Families:
-    """At most eight families; the smallest gives way to a new one."""
+class FamilyBank:
+    """At most eight families a lane, the oldest first; the smallest gives way to a new one. No count is no family.
 
-    def __init__(self) -> None:
-        self._known: list[Family] = []
+    Args:
+        time: Samples of a shape.
+    """
 
-    @property
-    def largest(self) -> Family:
-        """The family of most beats; there is one once a beat was sorted."""
-        return max(self._known, key=lambda family: family.count)
+    def __init__(self, *, time: int) -> None:
+        self._known: FloatArray = np.empty((0, _MOST, SHAPE + time), np.float32)
 
-    @property
-    def total(self) -> float:
-        """How many beats are remembered."""
-        return sum(family.count for family in self._known)
+    def resize(self, lanes: int) -> None:
+        """Make room for so many lanes."""
+        fresh = np.arange(len(self._known), lanes)
+        self._known = grown(self._known, lanes)
+        self.reset(fresh)
 
-    def sort(self, shape: FloatArray) -> tuple[Family, float]:
-        """Return the family that a beat belongs to, a new one if it resembles none, and the likeness (-1 to 1)."""
-        level, height = _about_mean(shape), size(shape)
-        likeness = [float(level @ family.level) / (height * family.size) for family in self._known]
-        best = int(np.argmax(likeness)) if likeness else -1
-        if best >= 0 and likeness[best] > _ALIKE:
-            return self._known[best], likeness[best]
-        if len(self._known) == _MOST:
-            self._known.remove(min(self._known, key=lambda family: family.count))
-        self._known.append(Family(shape.copy()))
-        return self._known[-1], max(likeness, default=0.0)
+    def reset(self, lanes: IntArray) -> None:
+        """Let other patients begin in these lanes."""
+        self._known[lanes] = 0
+        self._known[lanes, :, SIZE] = 1
 
-    def fade(self) -> None:
+    def sort(self, lanes: IntArray, beats: FloatArray) -> Members:
+        """Sort the next beat of each of these different lanes, and let its family learn from it.
+
+        Args:
+            lanes: Shape (b,).
+            beats: Families of one, shape (b, 5 + time).
+        """
+        known, rows = self._known.take(lanes, axis=0), np.arange(len(lanes))
+        likeness = _likeness(known, beats)
+        own = likeness.argmax(axis=1)
+        best = likeness[rows, own]
+        new = (~(best > _ALIKE)).nonzero()[0]
+        if len(new):
+            self._known[lanes[new]] = known[new] = _joined(known[new], beats[new])
+            own[new] = _MOST - 1
+            best[new] = np.where(best[new] == _UNKNOWN, 0, best[new])
+        counts = known[:, :, COUNT]
+        usual = counts.argmax(axis=1)
+        family, total = known[rows, own], np.add.reduce(counts, axis=1)
+        self._known[lanes, own] = _learned(family, beats)
+        self._fade(lanes, total)
+        return Members(likeness=best, family=family, usual=known[rows, usual], is_usual=usual == own, total=total)
+
+    def _fade(self, lanes: IntArray, total: FloatArray) -> None:
         """Let the past count less, so that families follow the patient."""
-        if self.total > _FORGET_AFTER:
-            for family in self._known:
-                family.count /= 2
+        tired = total + 1 > _FORGET_AFTER
+        if tired.any():
+            self._known[lanes[tired], :, COUNT] /= 2
 
 
-def correlation(a: FloatArray, b: FloatArray) -> float:
-    """Return how alike two shapes of (time,) are whatever their height: -1 to 1."""
-    return float(_about_mean(a) @ _about_mean(b)) / (size(a) * size(b))
+def _likeness(known: FloatArray, beats: FloatArray) -> FloatArray:
+    """Return the correlations of beats with the families of their lanes, shape (b, 8)."""
+    likeness = product(known[:, :, SHAPE:], beats[:, np.newaxis, SHAPE:])
+    likeness /= known[:, :, SIZE] * beats[:, SIZE, np.newaxis]
+    likeness[known[:, :, COUNT] == 0] = _UNKNOWN
+    return likeness
 
 
-def unlikeness(likeness: float) -> float:
-    """Return how much a correlation lacks to 1, as a logarithm: from 0.98 to 0.99 is about as far as from 0 to 0.5.
-
-    It is 0 for a likeness of 0.95 and lies between -2.8 and 3.7.
-    """
-    return float(np.log((1 - min(likeness, 1.0) + 0.003) / 0.05))
-
-
-def size(part: FloatArray) -> float:
-    """Return the Euclidean norm about the mean, never 0."""
-    level = _about_mean(part)
-    return float(np.sqrt(level @ level)) + _TINY
+def _joined(known: FloatArray, newest: FloatArray) -> FloatArray:
+    """Return families with the smallest, the oldest of those, replaced by a new one at the end."""
+    rows, places = np.arange(len(known))[:, np.newaxis], np.arange(_MOST)
+    smallest = known[:, :, COUNT].argmin(axis=1)[:, np.newaxis]
+    joined: FloatArray = known[rows, np.minimum(places + (places >= smallest), _MOST - 1)]
+    joined[:, -1] = newest
+    return joined
 
 
-def _about_mean(part: FloatArray) -> FloatArray:
-    # The same bits as part.mean(), at a third of its time: it is called some 30 times a beat.
-    level: FloatArray = part - np.float32(np.add.reduce(part) / len(part))
-    return level
+def _learned(family: FloatArray, newest: FloatArray) -> FloatArray:
+    """Return families with one member more, each shape (b, 5 + time)."""
+    count = family[:, COUNT] + 1
+    weight = np.maximum(_LEAST_WEIGHT, 1 / count)
+    learned: FloatArray = newest - family
+    learned *= weight[:, np.newaxis]
+    learned += family
+    learned[:, COUNT], learned[:, SIZE] = count, size(learned[:, SHAPE:])
+    return learned

@@ -1,18 +1,27 @@
-"""Shape of a beat's QRS complex against the patient's own, learned while streaming."""
+"""Shape of a beat's QRS complex and waves against the patient's own, learned while streaming."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 
-from edge_sdk.beats.families import Families, Family, correlation, size, unlikeness
-from edge_sdk.beats.waves import WAVE_FEATURES, PWave, TWave
-from edge_sdk.tensors import FloatArray
+from edge_sdk.beats.comparison import QRS, Comparison, P, T, compare
+from edge_sdk.beats.complexes import Complexes, usual_heights
+from edge_sdk.beats.families import COUNT, EARLY, LEVEL, PAUSE, SHAPE, SIZE, FamilyBank, Members
+from edge_sdk.beats.shapes import about_mean, correlation, height, size, unlikeness
+from edge_sdk.beats.waves import WAVE_FEATURES, Waves
+from edge_sdk.lanes import grown
+from edge_sdk.tensors import FloatArray, IntArray
 
-_SMALLEST_MV = 0.1
 _ON_TIME = 0.12
-_SLOWLY = 0.025
+_QUICKLY, _SLOWLY = np.float32(0.08), np.float32(0.025)
 # How far a complex is moved to find where it fits the usual one best: detected R peaks of odd beats are off by as much.
 _OFFSETS_S = (-0.011, -0.0055, 0.0, 0.0055, 0.011)
+# How well the usual QRS complex, the P wave, and the P wave of usual beats fitted lately, before there was a beat.
+_STEADY = np.array([0, 0.5, 0.5], np.float32)
+_ALL, _ONLY_P = _SLOWLY * np.array([[1, 1, 1], [0, 1, 0]], np.float32)
 
 MORPHOLOGY_FEATURES = (
     "usual_correlation",
@@ -42,105 +51,169 @@ MORPHOLOGY_FEATURES = (
 QRS_S = (-0.10, 0.125)
 
 
-class Morphology:
-    """Learns a patient's usual beat. Its state is bounded.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Described:
+    """What is told of the shape of beats.
+
+    Attributes:
+        features: `MORPHOLOGY_FEATURES` in order, each of shape (b,).
+        scale: The usual QRS height in mV, shape (b,).
+        apart: The QRS complex's difference from the usual one, in mV, shape (b, time of the complex).
+    """
+
+    features: list[FloatArray]
+    scale: FloatArray
+    apart: FloatArray
+
+
+class MorphologyBank:
+    """Learns the usual beat of each lane. Its state is bounded.
 
     Args:
         sample_rate_hz: Of the beats it is shown.
         r_index: Index of the R peak in each beat.
+        time: Samples of each.
+
+    Attributes:
+        qrs: Where in a beat the QRS complex is.
     """
 
-    def __init__(self, *, sample_rate_hz: float, r_index: int) -> None:
+    def __init__(self, *, sample_rate_hz: float, r_index: int, time: int) -> None:
         first, last = (r_index + round(bound * sample_rate_hz) for bound in QRS_S)
-        self._rate, self._qrs = sample_rate_hz, slice(max(0, first), last)
-        self._offsets = [round(offset * sample_rate_hz) for offset in _OFFSETS_S]
-        self._families = Families()
-        self._p_wave = PWave(sample_rate_hz=sample_rate_hz, r_index=r_index)
-        self._t_wave = TWave(sample_rate_hz=sample_rate_hz, r_index=r_index)
-        self._steady = 0.0
+        self.qrs = slice(max(0, first), min(last, time))
+        self._length = self.qrs.stop - self.qrs.start
+        starts = [self.qrs.start + round(offset * sample_rate_hz) for offset in _OFFSETS_S]
+        fitting = [start for start in starts if 0 <= start <= time - self._length]
+        self._moved = np.array(fitting)[:, np.newaxis] + np.arange(self._length)
+        self._families = FamilyBank(time=self._length)
+        self._complexes = Complexes(sample_rate_hz=sample_rate_hz, time=self._length)
+        self._waves = Waves(sample_rate_hz=sample_rate_hz, r_index=r_index, time=time)
+        self._usual: FloatArray = np.empty((0, 2, self._waves.width), np.float32)
+        self._steady: FloatArray = np.empty((0, len(_STEADY)), np.float32)
 
-    def describe(self, beat: FloatArray, *, early: float, pause: float) -> tuple[FloatArray, FloatArray]:
-        """Return a beat's waveform and `MORPHOLOGY_FEATURES`, and learn from it.
+    def resize(self, lanes: int) -> None:
+        """Make room for so many lanes."""
+        fresh = np.arange(len(self._steady), lanes)
+        self._families.resize(lanes)
+        self._usual, self._steady = grown(self._usual, lanes), grown(self._steady, lanes)
+        self.reset(fresh)
+
+    def reset(self, lanes: IntArray) -> None:
+        """Let other patients begin in these lanes."""
+        self._families.reset(lanes)
+        self._usual[lanes] = np.nan
+        self._steady[lanes] = _STEADY
+
+    def describe(self, lanes: IntArray, beats: FloatArray, *, early: FloatArray, pause: FloatArray) -> Described:
+        """Describe the next beat of each of these different lanes, and learn from it.
 
         Args:
-            beat: float32, shape (time,), filtered, in mV.
-            early: Log ratio of the interval before it to the usual one.
-            pause: Log ratio of the interval after it to the usual one.
-
-        Returns:
-            Waveform, shape (time, 2): the beat, and its difference from the usual one around the QRS complex, both
-            in units of the patient's usual QRS height; and the features, float32.
+            lanes: Shape (b,).
+            beats: float32, shape (b, time), filtered, in mV.
+            early: Log ratios of the intervals before them to the usual ones, shape (b,).
+            pause: Likewise of the intervals after them.
         """
-        qrs = beat[self._qrs]
-        family, likeness = self._families.sort(qrs)
-        if family.count == 0:
-            family.learn(qrs, early, pause)
-        usual = self._families.largest
-        scale = max(float(np.ptp(usual.shape)), _SMALLEST_MV)
-        is_usual = family is usual
-        features = [
-            *self._against_usual(beat, usual, likeness if is_usual else None),
-            *self._family(qrs, family, likeness),
-            *self._shape(qrs, usual, scale),
-            *self._p_wave.describe(beat, scale, usual=is_usual, on_time=is_usual and abs(early) < _ON_TIME),
-            *self._t_wave.describe(beat, scale, usual=is_usual),
-        ]
-        waveform = np.zeros((len(beat), 2), np.float32)
-        waveform[:, 0] = (beat - np.median(beat)) / scale
-        waveform[self._qrs, 1] = (qrs - usual.shape) / scale
-        family.learn(qrs, early, pause)
-        self._families.fade()
-        return waveform, np.array(features, np.float32)
+        beat_families = self._as_families(beats, early, pause)
+        members = self._families.sort(lanes, beat_families)
+        qrs, usual_qrs = beat_families[:, SHAPE:], members.usual[:, SHAPE:]
+        scale = usual_heights(usual_qrs)
+        waves, lift = self._waves.cut(beats, scale)
+        usual_waves = self._usual_waves(lanes, waves)
+        found = compare(qrs, usual_qrs, waves, usual_waves)
+        on_time = members.is_usual & (np.abs(early) < _ON_TIME)
+        self._usual[lanes] = nearer = _nearer(usual_waves, found, np.array((on_time, members.is_usual)))
+        level, pair = beat_families[:, LEVEL], found.shapes[:2, QRS, :, : self._length]
+        told = {
+            **self._against_usual(lanes, beats, found, members),
+            **_of_family(members, found.size[QRS]),
+            **self._complexes.describe(pair, level=level, size=found.size[QRS], scale=scale),
+            **_of_waves(waves[0, :, : self._waves.lengths[0]], lift[0], nearer[:, 0], found),
+        }
+        return Described(
+            features=[told[name] for name in MORPHOLOGY_FEATURES],
+            scale=scale,
+            apart=found.shapes[2, QRS, :, : self._length] + (level - members.usual[:, LEVEL])[:, np.newaxis],
+        )
 
-    def _against_usual(self, beat: FloatArray, usual: Family, likeness: float | None) -> list[float]:
-        """Compare with the usual beat; ``likeness`` is given for one of its family."""
-        qrs = beat[self._qrs]
-        correlates = usual.likeness(qrs)
-        best = max(correlates, self._best_likeness(beat, usual) if likeness is None else likeness)
-        described = [
-            correlates,
-            float(np.log(size(qrs) / usual.size)),
-            float(np.log1p(size(qrs - usual.shape) / usual.size)),
-            usual.count / self._families.total,
-            usual.early,
-            unlikeness(correlates),
-            unlikeness(best),
-            self._steady,
-        ]
-        if likeness is not None:
-            self._steady += _SLOWLY * (unlikeness(correlates) - self._steady)
-        return described
+    def _as_families(self, beats: FloatArray, early: FloatArray, pause: FloatArray) -> FloatArray:
+        families = np.empty((len(beats), SHAPE + self._length), np.float32)
+        families[:, SHAPE:], families[:, LEVEL] = about_mean(beats[:, self.qrs])
+        families[:, COUNT], families[:, SIZE] = 1, size(families[:, SHAPE:])
+        families[:, EARLY], families[:, PAUSE] = early, pause
+        return families
 
-    def _best_likeness(self, beat: FloatArray, usual: Family) -> float:
-        start, stop = self._qrs.start, self._qrs.stop
-        moved = (beat[start + offset : stop + offset] for offset in self._offsets if start + offset >= 0)
-        return max(correlation(part, usual.shape) for part in moved if len(part) == len(usual.shape))
+    def _usual_waves(self, lanes: IntArray, waves: FloatArray) -> FloatArray:
+        """Return the lanes' usual P and T waves, shape (2, b, time): those of a first beat are its own."""
+        usual: FloatArray = self._usual.take(lanes, axis=0).swapaxes(0, 1)
+        first = np.isnan(usual[0, :, 0])
+        if first.any():
+            usual[:, first] = waves[:, first]
+        return usual
 
-    def _family(self, qrs: FloatArray, family: Family, likeness: float) -> list[float]:
-        share = (family.count - 1) / self._families.total
-        amplitude = float(np.log(size(qrs) / family.size))
-        return [likeness, share, family.early, family.pause, amplitude, unlikeness(likeness)]
+    def _against_usual(
+        self, lanes: IntArray, beats: FloatArray, found: Comparison, members: Members
+    ) -> dict[str, FloatArray]:
+        best = np.where(members.is_usual, members.likeness, found.likeness[QRS])
+        odd = (~members.is_usual).nonzero()[0]
+        if len(odd):
+            moved = beats[odd].take(self._moved, axis=1)
+            best[odd] = correlation(moved, members.usual[odd, np.newaxis, SHAPE:]).max(axis=1)
+        best = np.maximum(best, found.likeness[QRS])
+        unlike = unlikeness(np.array((found.likeness[QRS], best, found.likeness[P], members.likeness)))
+        steady = self._learn_steadiness(lanes, unlike[0], found.likeness[P], members.is_usual)
+        return {
+            "usual_correlation": found.likeness[QRS],
+            "usual_amplitude": found.amplitude[QRS],
+            "usual_distance": found.distance[QRS],
+            "usual_share": members.usual[:, COUNT] / members.total,
+            "usual_early": members.usual[:, EARLY],
+            "usual_unlikeness": unlike[0],
+            "usual_best_unlikeness": unlike[1],
+            "usual_steady": steady[:, 0],
+            "p_unlikeness": unlike[2],
+            "p_steady": steady[:, 1],
+            "p_steady_usual": steady[:, 2],
+            "family_unlikeness": unlike[3],
+        }
 
-    def _shape(self, qrs: FloatArray, usual: Family, scale: float) -> list[float]:
-        width, usual_width = _width_s(qrs, self._rate), _width_s(usual.shape, self._rate)
-        return [
-            20 * width,
-            float(np.log(width / usual_width)),
-            float(np.abs(qrs - qrs.mean()).sum() / (size(qrs) * np.sqrt(len(qrs)))),
-            float(qrs.max()) / scale,
-            float(qrs.min()) / scale,
-            float(np.log(_steepest(qrs) / (_steepest(usual.shape) + 1e-6) + 0.02)),
-        ]
+    def _learn_steadiness(
+        self, lanes: IntArray, usual_unlikeness: FloatArray, p_likeness: FloatArray, is_usual: NDArray[np.bool_]
+    ) -> FloatArray:
+        """Return how steady the lanes were until now, shape (b, 3), see `_STEADY`."""
+        before: FloatArray = self._steady[lanes]
+        now = np.array((usual_unlikeness, p_likeness, p_likeness)).T
+        self._steady[lanes] = before + np.where(is_usual[:, np.newaxis], _ALL, _ONLY_P) * (now - before)
+        return before
 
 
-def _width_s(qrs: FloatArray, sample_rate_hz: float) -> float:
-    """Return the standard deviation in time of the complex's slope energy: seconds, never 0."""
-    energy = np.diff(qrs) ** 2
-    times = np.arange(len(energy)) / sample_rate_hz
-    total = float(energy.sum()) + 1e-9
-    middle = float(energy @ times) / total
-    return float(np.sqrt(energy @ (times - middle) ** 2 / total)) + 1 / sample_rate_hz
+def _nearer(usual: FloatArray, found: Comparison, learns: NDArray[np.bool_]) -> FloatArray:
+    """Return usual waves, shape (b, 2, time), moved towards those of beats from which they learn, shape (2, b)."""
+    apart = found.shapes[2, P:, :, : usual.shape[2]]
+    moved: FloatArray = (usual + (_QUICKLY * learns)[:, :, np.newaxis] * apart).swapaxes(0, 1)
+    return moved
 
 
-def _steepest(qrs: FloatArray) -> float:
-    return float(np.abs(np.diff(qrs)).max())
+def _of_family(members: Members, size: FloatArray) -> dict[str, FloatArray]:
+    family = members.family
+    return {
+        "family_likeness": members.likeness,
+        "family_share": (family[:, COUNT] - 1) / members.total,
+        "family_early": family[:, EARLY],
+        "family_pause": family[:, PAUSE],
+        "family_amplitude": np.log(size / family[:, SIZE]),
+    }
+
+
+def _of_waves(p_wave: FloatArray, lift: FloatArray, usual_p: FloatArray, found: Comparison) -> dict[str, FloatArray]:
+    highest, lowest = np.maximum.reduce(p_wave, axis=1), np.minimum.reduce(p_wave, axis=1)
+    return {
+        "p_correlation": found.likeness[P],
+        "p_amplitude": found.amplitude[P],
+        "p_distance": found.distance[P],
+        "p_height": highest - lowest,
+        "p_highest": highest + lift,
+        "p_position": p_wave.argmax(axis=1).astype(np.float32) / np.float32(p_wave.shape[1]),
+        "p_usual_height": height(usual_p),
+        "t_correlation": found.likeness[T],
+        "t_distance": found.distance[T],
+    }

@@ -1,4 +1,4 @@
-"""P and T wave of a beat against the patient's own, learned while streaming.
+"""P and T waves of beats: where they are, and without what lies under them.
 
 The P wave is what tells a beat of the atria from one of the sinus node that merely comes early; where the patient's own
 P wave is never the same (atrial fibrillation, noise), it tells nothing, so how steady it is goes with it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_sdk.beats.families import correlation, size, unlikeness
 from edge_sdk.tensors import FloatArray
 
 WAVE_FEATURES = (
@@ -27,79 +26,53 @@ WAVE_FEATURES = (
 )
 # Spans around the R peak in seconds.
 P_S, T_S = (-0.25, -0.06), (0.15, 0.35)
-_QUICKLY, _SLOWLY = np.float32(0.08), 0.025
-# In units of the usual QRS height: a wave smaller than this is none.
-_SMALLEST = 0.05
 
 
-class PWave:
-    """Learns the P wave of the patient's usual beats that come on time."""
+class Waves:
+    """Cuts both waves out of beats.
 
-    def __init__(self, *, sample_rate_hz: float, r_index: int) -> None:
-        self._span = _span(P_S, sample_rate_hz, r_index)
-        self._usual: FloatArray | None = None
-        self._steady = self._steady_usual = 0.5
+    Args:
+        sample_rate_hz: Of the beats.
+        r_index: Index of the R peak in each.
+        time: Samples of each.
 
-    def describe(self, beat: FloatArray, scale: float, *, usual: bool, on_time: bool) -> list[float]:
-        """Return the P wave's features and learn from it.
+    Attributes:
+        lengths: Samples of the P wave and of the T wave.
+        width: Of both, the longer length.
+    """
 
-        Args:
-            beat: float32, shape (time,), in mV.
-            scale: The usual QRS height in mV.
-            usual: Whether the beat's QRS complex is of the usual shape.
-            on_time: Whether it moreover came when expected.
+    def __init__(self, *, sample_rate_hz: float, r_index: int, time: int) -> None:
+        self._spans = [_span(bounds_s, sample_rate_hz, r_index, time) for bounds_s in (P_S, T_S)]
+        self.lengths = tuple(span.stop - span.start for span in self._spans)
+        self.width = max(self.lengths)
+        inside = (np.arange(self.width) < np.array(self.lengths)[:, np.newaxis]).astype(np.float32)
+        first, last = np.zeros_like(inside), np.zeros_like(inside)
+        self._line = np.zeros_like(inside)
+        for row, length in enumerate(self.lengths):
+            end = max(1, length // 14)
+            first[row, :end] = last[row, length - end : length] = 1 / end
+            self._line[row, :length] = np.linspace(-0.5, 0.5, length)
+        everywhere = inside / inside.sum(axis=1, keepdims=True)
+        self._means = np.array((everywhere, last - first, (last + first) / 2))
+
+    def cut(self, beats: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the waves of beats (b, time), without the straight lines between their ends, in units of their scales.
+
+        Returns:
+            Waves about their means, shape (2, b, width), zero beyond their length; and these means, shape (2, b).
         """
-        wave = _level(beat[self._span]) / np.float32(scale)
-        mine = self._usual if self._usual is not None else wave
-        likeness = correlation(wave, mine)
-        height, usual_height = size(wave) + _SMALLEST, size(mine) + _SMALLEST
-        if on_time or self._usual is None:
-            self._usual = _nearer(mine, wave)
-        described = [
-            likeness,
-            float(np.log(height / usual_height)),
-            float(np.log1p(size(wave - mine) / usual_height)),
-            float(np.ptp(wave)),
-            float(wave.max()),
-            float(np.argmax(wave)) / len(wave),
-            unlikeness(likeness),
-            self._steady,
-            self._steady_usual,
-            float(np.ptp(self._usual)),
-        ]
-        self._steady += _SLOWLY * (likeness - self._steady)
-        if usual:
-            self._steady_usual += _SLOWLY * (likeness - self._steady_usual)
-        return described
+        parts = np.zeros((len(beats), 2, self.width), np.float32)
+        for row, (span, length) in enumerate(zip(self._spans, self.lengths, strict=True)):
+            parts[:, row, :length] = beats[:, span]
+        mean, rise, middle = np.einsum("bwk,mwk->mwb", parts, self._means)
+        parts -= mean.T[:, :, np.newaxis]
+        parts -= rise.T[:, :, np.newaxis] * self._line
+        parts /= scale[:, np.newaxis, np.newaxis]
+        for row, length in enumerate(self.lengths):
+            parts[:, row, length:] = 0
+        return parts.swapaxes(0, 1), (mean - middle) / scale
 
 
-class TWave:
-    """Learns the T wave of the patient's usual beats."""
-
-    def __init__(self, *, sample_rate_hz: float, r_index: int) -> None:
-        self._span = _span(T_S, sample_rate_hz, r_index)
-        self._usual: FloatArray | None = None
-
-    def describe(self, beat: FloatArray, scale: float, *, usual: bool) -> list[float]:
-        """Return the T wave's features and learn from it. Arguments as of `PWave.describe`."""
-        wave = _level(beat[self._span]) / np.float32(scale)
-        mine = self._usual if self._usual is not None else wave
-        self._usual = _nearer(mine, wave) if usual else mine
-        return [correlation(wave, mine), float(np.log1p(size(wave - mine) / (size(mine) + _SMALLEST)))]
-
-
-def _nearer(usual: FloatArray, wave: FloatArray) -> FloatArray:
-    moved: FloatArray = np.add(usual, _QUICKLY * (wave - usual), dtype=np.float32)
-    return moved
-
-
-def _span(bounds_s: tuple[float, float], sample_rate_hz: float, r_index: int) -> slice:
+def _span(bounds_s: tuple[float, float], sample_rate_hz: float, r_index: int, time: int) -> slice:
     first, last = (r_index + round(bound * sample_rate_hz) for bound in bounds_s)
-    return slice(max(0, first), last)
-
-
-def _level(part: FloatArray) -> FloatArray:
-    """Remove the straight line between the ends."""
-    ends = max(1, len(part) // 14)
-    line: FloatArray = np.linspace(part[:ends].mean(), part[-ends:].mean(), len(part), dtype=np.float32)
-    return part - line
+    return slice(max(0, first), min(last, time))

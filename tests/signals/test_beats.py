@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_sdk.beats import FEATURE_NAMES, RHYTHM_FEATURES, BeatDescriber, BeatWindower
-from edge_sdk.beats.families import Families, correlation, unlikeness
-from edge_sdk.beats.rhythm import LONGEST_RR_S, Rhythm
+from edge_sdk.beats.families import COUNT, SHAPE, SIZE, FamilyBank, Members
+from edge_sdk.beats.rhythm import LONGEST_RR_S, RhythmBank
+from edge_sdk.beats.shapes import about_mean, correlation, size, unlikeness
 from edge_sdk.beats.units import UNITS
 from edge_sdk.beats.windower import Beat
 from edge_sdk.contracts import ModelContract
@@ -19,6 +20,7 @@ from tests.signals.records import read_record
 
 RATE_HZ = 360
 R_INDEX = 90
+ONLY = np.zeros(1, np.int64)
 TIMES_S = (np.arange(252) - R_INDEX) / RATE_HZ
 
 
@@ -48,10 +50,21 @@ def told(describer: BeatDescriber, beat: FloatArray, rr_before_s: float, rr_afte
 
 
 def rhythm_of(intervals_s: list[float]) -> list[dict[str, float]]:
-    rhythm = Rhythm()
-    following = [*intervals_s[1:], intervals_s[-1]]
-    found = [rhythm.features(before, after) for before, after in zip(intervals_s, following, strict=True)]
+    rhythm = RhythmBank()
+    rhythm.resize(1)
+    before_s, after_s = np.array([intervals_s, [*intervals_s[1:], intervals_s[-1]]])[:, :, np.newaxis]
+    found = [rhythm.describe(ONLY, before, after)[:, 0] for before, after in zip(before_s, after_s, strict=True)]
     return [dict(zip(RHYTHM_FEATURES, features.tolist(), strict=True)) for features in found]
+
+
+def families_of(*shapes: FloatArray) -> list[Members]:
+    """Return what beats of these shapes, one after another, were sorted into."""
+    families = FamilyBank(time=len(shapes[0]))
+    families.resize(1)
+    beats = np.zeros((len(shapes), 1, SHAPE + len(shapes[0])), np.float32)
+    beats[:, 0, SHAPE:], _ = about_mean(np.stack(shapes))
+    beats[:, :, COUNT], beats[:, :, SIZE] = 1, size(beats[:, :, SHAPE:])
+    return [families.sort(ONLY, beat) for beat in beats]
 
 
 @pytest.fixture(scope="module")
@@ -140,33 +153,33 @@ def test_an_interval_is_cut_to_what_a_heart_can_do() -> None:
 
 
 def test_correlation_ignores_height_and_offset() -> None:
-    assert correlation(NORMAL, 3 * NORMAL + 2) == pytest.approx(1, abs=0.01)
-    assert correlation(NORMAL, -NORMAL) == pytest.approx(-1, abs=0.01)
+    known, _ = about_mean(NORMAL)
+    assert correlation(3 * NORMAL + 2, known) == pytest.approx(1, abs=0.01)
+    assert correlation(-NORMAL, known) == pytest.approx(-1, abs=0.01)
 
 
 def test_unlikeness_grows_as_likeness_falls() -> None:
-    grades = [unlikeness(likeness) for likeness in (1.0, 0.99, 0.9, 0.0, -1.0)]
+    grades = unlikeness(np.array([1.0, 0.99, 0.9, 0.0, -1.0], np.float32)).tolist()
     assert grades == sorted(grades)
 
 
 def test_like_beats_are_one_family_and_others_another() -> None:
-    families = Families()
-    for shape in (NORMAL, VENTRICULAR, 1.2 * NORMAL, NORMAL, 0.8 * VENTRICULAR):
-        families.sort(shape)[0].learn(shape, 0.0, 0.0)
-    assert families.sort(NORMAL)[0].count == 3
-    assert families.sort(VENTRICULAR)[0].count == 2
-    assert families.largest is families.sort(NORMAL)[0]
+    found = families_of(NORMAL, VENTRICULAR, 1.2 * NORMAL, NORMAL, 0.8 * VENTRICULAR, NORMAL)
+    assert [bool(beat.is_usual) for beat in found] == [True, False, True, True, False, True]
+    *_, ventricular, normal = (beat.family[0] for beat in found)
+    assert correlation(VENTRICULAR, ventricular[SHAPE:]) == pytest.approx(1, abs=0.01)
+    assert correlation(NORMAL, normal[SHAPE:]) == pytest.approx(1, abs=0.01)
+    assert normal[COUNT] > ventricular[COUNT]
 
 
 def test_a_new_shape_displaces_the_rarest_family_and_never_the_largest() -> None:
-    families, random = Families(), np.random.default_rng(1)
-    for _ in range(5):
-        families.sort(NORMAL)[0].learn(NORMAL, 0.0, 0.0)
-    for _ in range(50):
-        noise = random.normal(size=len(NORMAL)).astype(np.float32)
-        families.sort(noise)[0].learn(noise, 0.0, 0.0)
-    assert families.sort(NORMAL)[0].count == 5
-    assert families.total < 5 + 50
+    random = np.random.default_rng(1)
+    noise = [random.normal(size=len(NORMAL)).astype(np.float32) for _ in range(50)]
+    *before, _ = families_of(*[NORMAL] * 6)
+    *_, last = families_of(*[NORMAL] * 5, *noise, NORMAL)
+    assert last.is_usual
+    assert last.family[0, COUNT] == before[-1].family[0, COUNT] + 1
+    assert last.total < 5 + 50
 
 
 def test_a_supraventricular_beat_is_early_and_of_the_usual_shape(describer: BeatDescriber) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from device_agents.choose import Choice, choose, machine, trial_windows, ways
+from device_agents.choose_kept import ChoiceKey, KeptChoices
 from device_agents.genuine import check_in_child
-from device_agents.runtimes import load_runtime
-from device_agents.runtimes.base import Runtime
-from edge_sdk.bundle import open_checked_bundle
+from device_agents.runtimes import installed, load_runtime
+from device_agents.runtimes.base import Runtime, Way
+from edge_sdk.bundle import Bundle, open_checked_bundle
 from edge_sdk.errors import IncompatibleBundle
 from edge_sdk.manifest import Artifact, Manifest
 from edge_sdk.observation import ModelRef
@@ -37,16 +39,26 @@ class ReadyModel:
     self_test_cases: int
 
 
-def ready_model(
+def ready_model(  # noqa: PLR0913  # the bundle, and what its maker leaves to the machine
     path: Path,
     *,
     trusted_keys: Sequence[Path],
     hardware: str,
     backend: str = "auto",
-    threads: int = 1,
+    threads: int | None = 1,
     engines: Path | None = None,
+    choices: Path | None = None,
 ) -> ReadyModel:
     """Open a bundle, load what was compiled for this board, and run its self-test.
+
+    Args:
+        path: The bundle.
+        trusted_keys: Public keys whose bundles may run here.
+        hardware: Slug of this board's hardware profile.
+        backend: See `load_runtime`.
+        threads: For one inference; ``None`` for as many as prove fastest, where that is measured.
+        engines: See `load_runtime`.
+        choices: Folder where it is kept how models run fastest here; ``None`` to run them the plain way.
 
     Raises:
         ConfigError: A file is not there.
@@ -58,10 +70,17 @@ def ready_model(
     bundle = open_checked_bundle(path, check=partial(check_in_child, trusted_keys=trusted_keys))
     manifest = bundle.manifest
     artifact = manifest.artifact_for(hardware)
-    runtime = load_runtime(bundle.members[artifact.path], artifact, backend=backend, threads=threads, engines=engines)
+    load = _loader(bundle, artifact, backend=backend, engines=engines)
+    plain = Way(threads=threads or 1)
+    runtime = load(plain)
     _check_contracts(manifest, artifact)
-    test = bundle.self_test
-    run_self_test(runtime, test, name=f"{manifest.model_id} {manifest.model_version}")
+    test, name = bundle.self_test, f"{manifest.model_id} {manifest.model_version}"
+    run_self_test(runtime, test, name=name)
+    if choices and artifact.backend == "litert":
+        way = _choice(bundle, load, backend=backend, threads=threads, kept=KeptChoices(choices)).way
+        if way != plain:
+            runtime = load(way)
+            run_self_test(runtime, test, name=name)
     ref = ModelRef(
         id=manifest.model_id,
         version=manifest.model_version,
@@ -69,6 +88,27 @@ def ready_model(
         runtime=f"{runtime.name} {runtime.version}",
     )
     return ReadyModel(manifest=manifest, runtime=runtime, ref=ref, self_test_cases=len(test.cases))
+
+
+def _loader(bundle: Bundle, artifact: Artifact, *, backend: str, engines: Path | None) -> Callable[[Way], Runtime]:
+    def load(way: Way) -> Runtime:
+        model = bundle.members[artifact.path]
+        return load_runtime(model, artifact, backend=backend, threads=way.threads, batch=way.batch, engines=engines)
+
+    return load
+
+
+def _choice(
+    bundle: Bundle, load: Callable[[Way], Runtime], *, backend: str, threads: int | None, kept: KeptChoices
+) -> Choice:
+    library, test, tried = installed(backend), bundle.self_test, ways(threads=threads)
+    key = ChoiceKey(
+        bundle_sha256=bundle.sha256,
+        runtime=f"{library.name} {library.version}",
+        machine=machine(),
+        tried=repr(tried),
+    )
+    return kept.get(key, lambda: choose(load, partial(trial_windows, test), ways=tried))
 
 
 def _check_contracts(manifest: Manifest, artifact: Artifact) -> None:

@@ -17,7 +17,7 @@ from device_agents.asking import ask, in_words
 from device_agents.broker import Broker
 from device_agents.config import load_config
 from device_agents.facts import parse_facts, read_facts, unique_facts
-from device_agents.gateway import Gateway, load_models, no_source, open_feeds, open_gateway, open_recordings
+from device_agents.gateway import Gateway, load_models, no_source, open_configured, open_feeds, open_gateway
 from device_agents.model_store import ready_model
 from device_agents.state_dir import StateDir
 from edge_sdk import __version__
@@ -64,7 +64,7 @@ def check(config_path: Path) -> None:
     """Check configuration, model, self-test, source, state folder and broker. Process and send nothing."""
     config = load_config(config_path)
     models = load_models(config)
-    if not [*open_recordings(config, models), *open_feeds(config, models)]:
+    if not [*open_configured(config, models), *open_feeds(config, models), *config.wearables]:
         raise no_source()
     StateDir(config.state_dir).close()
     client_id = f"{config.site}-{config.device}-check"

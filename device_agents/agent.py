@@ -102,9 +102,12 @@ class Agent:
 
     def _turn(self, arrivals: Sequence[Arrival]) -> None:
         first_s: dict[str, float] = {}
+        told: list[Observation] = []
         for name, item, arrived_s in arrivals:
             try:
-                if isinstance(item, Opened):
+                if isinstance(item, Observation):
+                    told.append(item)
+                elif isinstance(item, Opened):
                     self._open(name, item)
                 elif name in self._refused:
                     self._refused -= {name} if isinstance(item, Closed) else set()
@@ -116,7 +119,7 @@ class Agent:
                     first_s.setdefault(name, arrived_s)
             except EdgeError as error:  # one stream's failure never stops another
                 self._refuse(name, item, error)
-        self._keep(first_s)
+        self._keep(told, first_s)
 
     def _refuse(self, name: str, item: Item, error: EdgeError) -> None:
         _log.error("stream '%s' is left out until it begins again: %s", name, error)
@@ -134,8 +137,8 @@ class Agent:
             models=self._models.get(name),
         )
 
-    def _keep(self, first_s: Mapping[str, float]) -> None:
-        new: list[Observation] = []
+    def _keep(self, new: list[Observation], first_s: Mapping[str, float]) -> None:
+        """Put what wearables told, and what the monitor now tells, into the outbox."""
         positions: dict[str, Position] = {}
         waits: list[tuple[str, int]] = []
         for name, told in self._monitor.step().items():

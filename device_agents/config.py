@@ -8,7 +8,14 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from device_agents.source_configs import CsvConfig, EdfConfig, FeedConfig, ReplayedConfig, SimulatedConfig
+from device_agents.source_configs import (
+    CsvConfig,
+    EdfConfig,
+    FeedConfig,
+    ReplayedConfig,
+    SerialConfig,
+    SimulatedConfig,
+)
 from edge_sdk.alarm_rules import AlarmRule
 from edge_sdk.errors import ConfigError
 from edge_sdk.files import read_bytes
@@ -34,7 +41,21 @@ class ReplayConfig(
     channel: str = ""
 
 
-SourceConfig = ReplayConfig | CsvConfig | EdfConfig | SimulatedConfig
+SourceConfig = ReplayConfig | CsvConfig | EdfConfig | SimulatedConfig | SerialConfig
+
+
+class WearableConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A Bluetooth wearable that computes its values itself.
+
+    Attributes:
+        name: Of the stream of its values, unique on this gateway.
+        subject: Pseudonym of the patient.
+        wearable: Its address, or the name it advertises.
+    """
+
+    name: str
+    subject: str
+    wearable: str
 
 
 class BrokerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,6 +147,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         source: Where its samples come from, unless a program gives them to `open_gateway`.
         streams: Several.
         feeds: What delivers streams of its own.
+        wearables: Bluetooth wearables.
         alarms: Rules beside or in place of the standard ones and the models'; see docs/alarms.md.
     """
 
@@ -142,6 +164,7 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     source: SourceConfig | None = None
     streams: tuple[StreamConfig, ...] = ()
     feeds: tuple[FeedConfig, ...] = ()
+    wearables: tuple[WearableConfig, ...] = ()
     alarms: tuple[AlarmRule, ...] = ()
     outbox: OutboxConfig = OutboxConfig()
     runtime: RuntimeConfig = RuntimeConfig()
@@ -151,12 +174,12 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError("give either bundle or models")
         if self.streams and (self.source or self.subject):
             raise ValueError("give either streams, or one source with its subject")
-        if not self.streams and not self.feeds and not self.subject:
-            raise ValueError("give the subject of the stream, or streams, or feeds")
-        names = [stream.name for stream in self.streams]
+        if not (self.streams or self.feeds or self.wearables or self.subject):
+            raise ValueError("give the subject of the stream, or streams, feeds or wearables")
+        names = [*(stream.name for stream in self.streams), *(wearable.name for wearable in self.wearables)]
+        if repeated := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"two streams are named '{repeated}'")
         for stream in self.streams:
-            if names.count(stream.name) > 1:
-                raise ValueError(f"two streams are named '{stream.name}'")
             for model in stream.models:
                 if model not in self.bundles:
                     raise ValueError(f"stream '{stream.name}' names model '{model}', and models does not")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from device_agents.intake import Intake
 from device_agents.sources.base import Feed, Source
+from device_agents.sources.ble_source import BleSource
 from edge_sdk.errors import EdgeError
 
 _log = logging.getLogger(__name__)
@@ -25,7 +26,7 @@ class Feeder:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._threads: dict[str, tuple[Source | Feed, threading.Thread]] = {}
+        self._threads: dict[str, tuple[Source | Feed | BleSource, threading.Thread]] = {}
         self.failures: dict[str, EdgeError] = {}
 
     def add(self, name: str, source: Source, *, subject: str) -> None:
@@ -60,7 +61,16 @@ class Feeder:
         if self.failures and len(self.failures) == len(self._threads):
             raise next(iter(self.failures.values()))
 
-    def _add(self, name: str, source: Source | Feed, work: Callable[[], None]) -> None:
+    def add_wearable(self, name: str, source: BleSource, *, subject: str) -> None:
+        """Add a wearable that tells values; `start` begins it."""
+
+        def listen() -> None:
+            for reading in source.readings():
+                self._intake.tell(reading.observation(stream=name, subject=subject))
+
+        self._add(name, source, listen)
+
+    def _add(self, name: str, source: Source | Feed | BleSource, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=self._run, args=(name, work), name=f"source {name}", daemon=True)
         self._threads[name] = (source, thread)
 

@@ -20,9 +20,13 @@ from device_agents.model_store import ReadyModel, ready_model
 from device_agents.monitor import Monitor
 from device_agents.outbox import Outbox
 from device_agents.progress import Progress
+from device_agents.source_configs import ReplayedConfig, SerialConfig
 from device_agents.sources import opening
 from device_agents.sources.base import Feed, Source
+from device_agents.sources.ble_central import BleakCentral, Central
+from device_agents.sources.ble_source import BleSource, Radio
 from device_agents.sources.replay import Recording, Replayable, ReplaySource
+from device_agents.sources.serial_source import SerialSource
 from device_agents.state_dir import StateDir
 from device_agents.uplink import Uplink
 from edge_sdk import __version__
@@ -47,18 +51,26 @@ class Gateway:
     """
 
     def __init__(
-        self, config: AgentConfig, cleanup: ExitStack, *, sources: Mapping[str, Source], feeds: Sequence[Feed]
+        self,
+        config: AgentConfig,
+        cleanup: ExitStack,
+        *,
+        sources: Mapping[str, Source],
+        feeds: Sequence[Feed],
+        central: Central | None,
     ) -> None:
         self._config = config
         self._models = load_models(config)
         self._inference = {name: _inference(model) for name, model in self._models.items()}
         self.monitor = Monitor({name: self._bank_model(name) for name in self._models}, alarms=config.alarms)
-        recordings = open_recordings(config, self._models)
+        recordings = open_configured(config, self._models)
         feeds = [*feeds, *open_feeds(config, self._models)]
         for name, source in sources.items():
             self.monitor.check(name, source.format)
-        if not recordings and not sources and not feeds:
+        if not (recordings or sources or feeds or config.wearables):
             raise no_source()
+        if config.wearables and central is None:
+            central = BleakCentral()
         state = StateDir(config.state_dir)
         cleanup.callback(state.close)
         self._outbox = Outbox(state.outbox_path, max_rows=config.outbox.max_rows, max_bytes=config.outbox.max_bytes)
@@ -68,13 +80,21 @@ class Gateway:
         self._progress: dict[str, Progress] = {}
         self._start_time_ns: dict[str, int] = {}
         for stream in config.configured_streams:
-            self._add_recording(stream, recordings[stream.name])
+            self._add_configured(stream, recordings[stream.name])
         for name, source in sources.items():
             self._start_time_ns[name] = source.start_time_ns
             self._feeder.add(name, source, subject=config.subject)
         for number, feed in enumerate(feeds, start=1):
             self._feeder.add_feed(f"feed {number}", feed)
-        latest = LatestValues(several_streams=bool(feeds) or len(config.configured_streams) > 1)
+        if central is not None:
+            radio = Radio(central)
+            cleanup.callback(radio.close)
+            for wearable in config.wearables:
+                self._feeder.add_wearable(
+                    wearable.name, BleSource(wearable.wearable, radio=radio), subject=wearable.subject
+                )
+        several = bool(feeds) or len(config.configured_streams) + len(config.wearables) > 1
+        latest = LatestValues(several_streams=several)
         self._assemble(cleanup, latest)
 
     def _assemble(self, cleanup: ExitStack, latest: LatestValues) -> None:
@@ -161,8 +181,16 @@ class Gateway:
     def _time_us(self, percentile: float) -> float:
         return max(inference.time_us(percentile) for inference in self._inference.values())
 
+    def _add_configured(self, stream: StreamConfig, opened: Replayable | SerialSource) -> None:
+        if isinstance(opened, SerialSource):
+            self._start_time_ns[stream.name] = opened.start_time_ns
+            self._feeder.add(stream.name, opened, subject=stream.subject)
+        else:
+            self._add_recording(stream, opened)
+
     def _add_recording(self, stream: StreamConfig, recording: Replayable) -> None:
         told, now_ns = stream.source, time.time_ns()
+        assert isinstance(told, ReplayedConfig)  # noqa: S101  # every recording's is
         progress = self._progress[stream.name] = Progress(
             self._outbox.position(stream.name),
             identity=_identity(recording.identity, stream, self._models),
@@ -182,19 +210,24 @@ class Gateway:
 
 
 @contextmanager
-def open_gateway(config: AgentConfig, *, source: Source | None = None, feeds: Sequence[Feed] = ()) -> Iterator[Gateway]:
+def open_gateway(
+    config: AgentConfig, *, source: Source | None = None, feeds: Sequence[Feed] = (), central: Central | None = None
+) -> Iterator[Gateway]:
     """Put everything together; at the end say goodbye to the broker and close the outbox.
 
     Args:
         config: What a person configured.
         source: Where samples come from, as the configuration's ``stream``; ``None`` for what is configured.
         feeds: What delivers streams of its own.
+        central: The Bluetooth radio; ``None`` for this machine's, where wearables are configured.
 
     Raises:
         EdgeError: Whatever is wrong; then nothing is left half-made.
     """
     with ExitStack() as cleanup:
-        yield Gateway(config, cleanup, sources={} if source is None else {config.stream: source}, feeds=feeds)
+        yield Gateway(
+            config, cleanup, sources={} if source is None else {config.stream: source}, feeds=feeds, central=central
+        )
 
 
 def load_models(config: AgentConfig) -> dict[str, ReadyModel]:
@@ -212,9 +245,9 @@ def load_models(config: AgentConfig) -> dict[str, ReadyModel]:
     }
 
 
-def open_recordings(config: AgentConfig, models: Mapping[str, ReadyModel]) -> dict[str, Replayable]:
-    """Return the recording of every configured stream, by the stream's name, if it fits."""
-    return {stream.name: open_recording(stream, models) for stream in config.configured_streams}
+def open_configured(config: AgentConfig, models: Mapping[str, ReadyModel]) -> dict[str, Replayable | SerialSource]:
+    """Return the recording or the port of every configured stream, by the stream's name, if it fits."""
+    return {stream.name: _open(stream, models) for stream in config.configured_streams}
 
 
 def no_source() -> ConfigError:
@@ -222,11 +255,13 @@ def no_source() -> ConfigError:
     return ConfigError("the agent's configuration names no source", remedy="add [source], [[streams]] or [[feeds]]")
 
 
-def open_recording(stream: StreamConfig, models: Mapping[str, ReadyModel]) -> Replayable:
-    """Return a stream's recording, if it fits the first model that reads it."""
+def _open(stream: StreamConfig, models: Mapping[str, ReadyModel]) -> Replayable | SerialSource:
+    """Return a stream's recording or port, if it fits the first model that reads it."""
     told, wanted = stream.source, stream_format(models[next(iter(stream.models or models))].manifest.input)
     if isinstance(told, ReplayConfig):
         return Recording(told.record, wanted=wanted, channel=told.channel)
+    if isinstance(told, SerialConfig):
+        return opening.open_serial(stream.name, told, wanted=wanted)
     return opening.open_recording(told, wanted=wanted)
 
 

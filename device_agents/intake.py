@@ -12,7 +12,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 
 from edge_sdk.errors import SignalError
-from edge_sdk.observation import ClockQuality
+from edge_sdk.observation import ClockQuality, Observation
 from edge_sdk.signals import SampleBlock, SignalFormat
 
 AHEAD_S = 5.0
@@ -36,7 +36,7 @@ class Closed:
     reason: str
 
 
-Item = Opened | SampleBlock | Closed
+Item = Opened | SampleBlock | Closed | Observation
 Arrival = tuple[str, Item, float]
 """The stream, what came of it, and when: monotonic seconds."""
 
@@ -96,6 +96,11 @@ class Intake:
             self._waiting[name] += len(block.samples)
             if self._waiting[name] > limit and name not in self._patient:
                 self._give_up(name, limit)
+
+    def tell(self, observation: Observation) -> None:
+        """Pass on what a wearable found out itself."""
+        with self._changed:
+            self._add(observation.stream, observation)
 
     def close(self, name: str, reason: str) -> None:
         """End a stream.

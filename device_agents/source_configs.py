@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -95,6 +95,26 @@ class SimulatedConfig(
     rate_per_min: _Rate = 70.0
     ectopic_share: _Share = 0.0
     episodes: tuple[Episode, ...] = ()
+
+
+class SerialConfig(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="type", tag="serial"
+):
+    """A wearable on a serial port; it sends the channels that the model reads.
+
+    Attributes:
+        port: The device file.
+        speed: Bits per second.
+        layout: ``"frames"`` or ``"text"``; see docs/wearables.md.
+        scale: Of text, the factor from printed numbers to the unit.
+        baseline: Of text, the number that stands for 0.
+    """
+
+    port: Path
+    speed: int = 115_200
+    layout: Literal["frames", "text"] = "frames"
+    scale: float = 1.0
+    baseline: float = 0.0
 
 
 class SimulatedWardConfig(

@@ -16,13 +16,15 @@ class Source(Protocol):
         format: What the samples mean; one channel.
         clock: How far the blocks' times can be trusted.
         identity: Names the recording when the same samples would come again from a new start; empty for live ones.
-        start_time_ns: UTC time of sample 0, nanoseconds since 1970.
     """
 
     format: SignalFormat
     clock: ClockQuality
     identity: str
-    start_time_ns: int
+
+    @property
+    def start_time_ns(self) -> int:
+        """UTC time of sample 0, nanoseconds since 1970."""
 
     def blocks(self) -> Iterator[SampleBlock]:
         """Yield consecutive blocks, each starting where the one before ended, until the stream ends or is closed."""

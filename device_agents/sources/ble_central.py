@@ -84,7 +84,7 @@ class BleakCentral:
                 "bleak, which speaks Bluetooth, is not installed", remedy="pip install 'wearable-edge-sdk[ble]'"
             ) from error
         self._bleak = bleak
-        self.errors = (bleak.exc.BleakError, OSError, EOFError, TimeoutError)
+        self.errors: tuple[type[Exception], ...] = (bleak.exc.BleakError, OSError, EOFError, TimeoutError)
 
     async def find(self, wanted: str, *, timeout_s: float) -> Any:
         """Look among the connected, which advertise no more, as after an agent that was killed; then listen."""

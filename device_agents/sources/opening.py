@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from device_agents.config import BrokerConfig
 from device_agents.source_configs import (
     CsvConfig,
@@ -9,6 +11,7 @@ from device_agents.source_configs import (
     FeedConfig,
     MqttTopicConfig,
     RecordingConfig,
+    SerialConfig,
     SimulatedConfig,
     SimulatedWardConfig,
 )
@@ -17,6 +20,9 @@ from device_agents.sources.csv_files import CsvRecording, RowTimes
 from device_agents.sources.edf_files import EdfRecording
 from device_agents.sources.mqtt_topic import MqttTopicFeed
 from device_agents.sources.replay import Replayable
+from device_agents.sources.serial_port import TerminalPort
+from device_agents.sources.serial_readers import FrameReader, LineReader
+from device_agents.sources.serial_source import SerialSource
 from device_agents.sources.simulated import SimulatedRecording, Simulation
 from device_agents.sources.simulated_ward import SimulatedFeed
 from edge_sdk.signals import SignalFormat
@@ -46,6 +52,25 @@ def open_recording(config: RecordingConfig, *, wanted: SignalFormat) -> Replayab
     if isinstance(config, EdfConfig):
         return EdfRecording(config.file, wanted=wanted, channels=config.channels, resample=config.resample)
     return SimulatedRecording(wanted, duration_s=config.duration_s, simulation=_simulation(config))
+
+
+def open_serial(name: str, config: SerialConfig, *, wanted: SignalFormat) -> SerialSource:
+    """Return a serial port as a source; whether it is there shows when it is read.
+
+    Args:
+        name: Of the stream.
+        config: Which port.
+        wanted: What the model reads, and the wearable therefore sends.
+    """
+    several = wanted.kind == "accelerometer"
+    sent = wanted if several else msgspec.structs.replace(wanted, channels=wanted.channels[:1])
+    text = LineReader(sent, scale=config.scale, baseline=config.baseline)
+    return SerialSource(
+        f"stream '{name}' on {config.port}",
+        open_port=lambda: TerminalPort(config.port, speed=config.speed),
+        format=sent,
+        reader=FrameReader(sent) if config.layout == "frames" else text,
+    )
 
 
 def open_feed(config: FeedConfig, *, wanted: SignalFormat, broker: BrokerConfig, client_id: str) -> Feed:

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from device_agents.findings import BankModel, Findings, channels_of
+from device_agents.findings import BankModel, Findings
 from device_agents.sample_ring import SampleRing
 from device_agents.telling import StreamFacts, Teller
 from edge_sdk.alarm_rules import AlarmRule
 from edge_sdk.errors import SignalError
+from edge_sdk.lanes import hop_of
 from edge_sdk.observation import Observation
 from edge_sdk.signals import SampleBlock, SignalFormat
 from edge_sdk.tensors import FloatArray, IntArray
+from edge_sdk.windowing import channels_of
 
-HOP_S = 0.1
 # A beat's window may come a time-out after the beat; a strip reaches 1.5 s further back.
 _KEEP_S = 15.0
 _AHEAD_S = 1.0
@@ -87,7 +88,7 @@ class Bank:
         alarms: Sequence[AlarmRule] = (),
     ) -> None:
         rate = format.sample_rate_hz
-        self._rate_hz, self._hop, self._channels = rate, round(HOP_S * rate), channels_of(format)
+        self._rate_hz, self._hop, self._channels = rate, hop_of(rate), channels_of(format)
         self._ahead = max(self._hop, round(_AHEAD_S * rate))
         self._longest_gap = round(_LONGEST_GAP_S * rate)
         longest_s = max((model.reads.windows.duration_s for model in models), default=0.0)

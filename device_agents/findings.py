@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from device_agents.alarm_bank import AlarmBank
 from device_agents.alarm_states import AlarmEvents
 from device_agents.alarms import told
-from device_agents.cutting import BeatFinder, WindowBatch, WindowCutter
 from device_agents.inference import Inference
 from device_agents.judging import Judged, SignalJudge, Turn
 from device_agents.sample_ring import SampleRing
@@ -21,10 +21,13 @@ from device_agents.vitals import HeartRateBank
 from edge_sdk import codes
 from edge_sdk.alarm_rules import AlarmRule, LostRule
 from edge_sdk.alarm_standard import rules_in_force
-from edge_sdk.contracts import BeatWindows, InputContract, OutputContract, Windows
+from edge_sdk.beats.bank import BeatBank
+from edge_sdk.beats.stand_in import RPeakBank, RPeaks
+from edge_sdk.contracts import InputContract, OutputContract, Windows
 from edge_sdk.observation import Classification, ModelRef, Quantity, SampledData, Value
 from edge_sdk.signals import SignalFormat
 from edge_sdk.tensors import FloatArray, IntArray
+from edge_sdk.windowing import HeartbeatBank, WindowBatch, WindowerBank, windower_bank_for
 
 _COMPLAIN_EVERY_S = 5.0
 _AROUND_S = 0.15  # a QRS complex and its neighbourhood
@@ -50,11 +53,20 @@ class BankModel:
     ref: ModelRef
 
 
+class _Part(Protocol):
+    def resize(self, lanes: int) -> None: ...
+
+    def reset(self, lanes: IntArray) -> None: ...
+
+
 @dataclass(frozen=True)
 class _Cutter:
-    windower: WindowCutter
+    windower: WindowerBank
     models: tuple[tuple[int, BankModel], ...]
-    beats: bool
+
+    @property
+    def beats(self) -> BeatBank | None:
+        return self.windower.beats if isinstance(self.windower, HeartbeatBank) else None
 
 
 class Findings:
@@ -88,11 +100,13 @@ class Findings:
         rate = format.sample_rate_hz
         self._format, self._rate_hz, self._ring, self._teller = format, rate, ring, teller
         self._judge_of = SignalJudge(format, ring=ring)
-        self._cutters = [
-            _Cutter(WindowCutter(of[0][1].reads), tuple(of), isinstance(windows, BeatWindows))
-            for windows, of in by_windows(models).items()
-        ]
-        self._beats = BeatFinder(sample_rate_hz=rate) if format.kind == "ecg" else None
+        self._cutters = [_Cutter(windower_bank_for(of[0][1].reads), tuple(of)) for of in by_windows(models).values()]
+        self._peaks = next((cutter.beats for cutter in self._cutters if cutter.beats), None)
+        # Alarms on an ECG need its beats, whether a model does or not.
+        self._own_peaks = None
+        if self._peaks is None and format.kind == "ecg":
+            self._own_peaks = RPeakBank(sample_rate_hz=rate)
+        self._delay = self._peaks.delay if self._peaks else self._own_peaks.max_delay_samples if self._own_peaks else 0
         self._heart_rate = HeartRateBank(sample_rate_hz=rate)
         self._answers = [model.answers for model in models]
         rules = rules_in_force(self._answers, configured=alarms, kind=format.kind)
@@ -124,16 +138,15 @@ class Findings:
     def step(self, lanes: IntArray, samples: FloatArray) -> None:
         """Take the next hop of these lanes: shape (hop, lanes) or (hop, lanes, channels), NaN where missing."""
         self._look(lanes)
-        if self._beats is not None:
-            lane, index = self._beats.step(lanes, samples)
-            if len(lane):
-                reach = round(_AROUND_S * self._rate_hz)
-                usable = self._judge_of.of(lane, index - reach, index + reach).index > 0
-                self._alarms.beats(lane, index, usable)
-        for cutter in self._cutters:
-            self._judge(cutter, cutter.windower.step(lanes, samples))
-        late = 0 if self._beats is None else self._beats.delay
-        self._tell_alarms(self._alarms, self._alarms.settle(lanes, np.maximum(self._ring.taken[lanes] - late, 0)))
+        batches = [cutter.windower.step(lanes, samples) for cutter in self._cutters]
+        if self._peaks is not None:
+            self._hear(self._peaks.peaks)
+        elif self._own_peaks is not None:
+            self._hear(self._own_peaks.step(lanes, samples))
+        for cutter, batch in zip(self._cutters, batches, strict=True):
+            self._judge(cutter, batch)
+        until = np.maximum(self._ring.taken[lanes] - self._delay, 0)
+        self._tell_alarms(self._alarms, self._alarms.settle(lanes, until))
         self._tell_alarms(self._lost, self._lost.settle(lanes, self._ring.taken[lanes]))
         if self._strips:
             self._show(at_end=False)
@@ -150,14 +163,18 @@ class Findings:
         if lane in self._strips:
             self._show(at_end=True, lanes=(lane,))
 
-    def _parts(self) -> list[WindowCutter | BeatFinder | SignalJudge | HeartRateBank | AlarmBank]:
-        found: list[WindowCutter | BeatFinder | SignalJudge | HeartRateBank | AlarmBank] = [
-            self._judge_of,
-            self._heart_rate,
-            self._alarms,
-            self._lost,
-        ]
-        return [*found, *(cutter.windower for cutter in self._cutters), *([self._beats] if self._beats else [])]
+    def _hear(self, peaks: RPeaks) -> None:
+        """Tell the alarms of heartbeats."""
+        if not len(peaks.lane):
+            return
+        reach = round(_AROUND_S * self._rate_hz)
+        usable = self._judge_of.of(peaks.lane, peaks.r_index - reach, peaks.r_index + reach).index > 0
+        self._alarms.beats(peaks.lane, peaks.r_index, usable)
+
+    def _parts(self) -> list[_Part]:
+        found: list[_Part] = [self._judge_of, self._heart_rate, self._alarms, self._lost]
+        found += [cutter.windower for cutter in self._cutters]
+        return [*found, self._own_peaks] if self._own_peaks else found
 
     def _look(self, lanes: IntArray) -> None:
         """Tell the alarms where the signal is lost and where it is back, and complain while it is."""
@@ -217,7 +234,7 @@ class Findings:
             return
         for place, model in cutter.models:
             self._answer(place, model, batch, quality)
-        if cutter.beats:
+        if cutter.beats is not None:
             self._rate(batch)
 
     def _answer(self, place: int, model: BankModel, batch: WindowBatch, quality: Judged) -> None:
@@ -310,11 +327,6 @@ class Findings:
         )
         channels = self._teller.facts(lane).channels
         self._teller.tell(_ECG_LEADS.get(channels[0], codes.ECG_LEAD), lane, strip.start_index, samples)
-
-
-def channels_of(format: SignalFormat) -> int:  # noqa: A002  # the word
-    """Return how many values a sample has. Of an ECG or PPG the named channels are alternatives: one is used."""
-    return len(format.channels) if format.kind == "accelerometer" else 1
 
 
 def by_windows(models: Sequence[BankModel]) -> dict[Windows, list[tuple[int, BankModel]]]:

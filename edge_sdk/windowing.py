@@ -132,25 +132,29 @@ def check_features(contract: InputContract) -> None:
 
 
 class HeartbeatBank:
-    """One window per heartbeat, anchored on its R peak, with all of `edge_sdk.beats.FEATURE_NAMES`."""
+    """One window per heartbeat, anchored on its R peak, with all of `edge_sdk.beats.FEATURE_NAMES`.
+
+    Attributes:
+        beats: What finds and describes them.
+    """
 
     def __init__(self, windows: BeatWindows, *, sample_rate_hz: float) -> None:
-        self._beats = BeatBank(sample_rate_hz=sample_rate_hz, before_s=windows.before_s, after_s=windows.after_s)
-        self.hop, self.resize, self.reset = self._beats.hop, self._beats.resize, self._beats.reset
+        self.beats = BeatBank(sample_rate_hz=sample_rate_hz, before_s=windows.before_s, after_s=windows.after_s)
+        self.hop, self.resize, self.reset = self.beats.hop, self.beats.resize, self.beats.reset
 
     def step(self, lanes: IntArray, samples: FloatArray) -> WindowBatch:
         """Take the next hop of these lanes, shape (hop, k), and return beats that are complete."""
-        return self._windows(self._beats.step(lanes, samples))
+        return self._windows(self.beats.step(lanes, samples))
 
     def finish(self, lanes: IntArray) -> WindowBatch:
         """Return the beats that were waiting for their successor."""
-        return self._windows(self._beats.finish(lanes))
+        return self._windows(self.beats.finish(lanes))
 
     def _windows(self, beats: Beats) -> WindowBatch:
         return WindowBatch(
             lane=beats.lane,
-            start_index=beats.r_index - self._beats.before,
-            end_index=beats.r_index + self._beats.after,
+            start_index=beats.r_index - self.beats.before,
+            end_index=beats.r_index + self.beats.after,
             anchor_index=beats.r_index,
             waveform=beats.waveform,
             features=beats.features,

@@ -52,6 +52,8 @@ class BeatBank:
         hop: Samples of each lane that `step` takes.
         before: Samples of a beat before its R peak.
         after: Samples from the R peak on.
+        peaks: The R peaks that the last `step` found, whose beats come later; `lane` and `r_index`.
+        delay: A peak is found at most so many samples after it.
     """
 
     def __init__(self, *, sample_rate_hz: float, before_s: float, after_s: float) -> None:
@@ -59,6 +61,8 @@ class BeatBank:
         self.hop, self.before, self.after = hop_of(rate), round(before_s * rate), round(after_s * rate)
         self._filter = FilterBank(ecg_sections(rate), hop=self.hop)
         self._detector = RPeakBank(sample_rate_hz=rate)
+        self.delay = self._detector.max_delay_samples
+        self.peaks = self._detector.finish(np.empty(0, np.int64))
         patience = round(LONGEST_RR_S * rate) + self._detector.max_delay_samples
         # Zeros before a stream's first sample, and after its last, are kept as well.
         kept = self.before + patience + self.after + 2 * self.hop
@@ -97,7 +101,7 @@ class BeatBank:
             lanes: Shape (k,), strictly increasing.
             samples: float32, shape (hop, k), in mV, NaN where missing.
         """
-        peaks = self._detector.step(lanes, samples)
+        peaks = self.peaks = self._detector.step(lanes, samples)
         self._ring.write(lanes, self._filter.step(lanes, samples))
         if len(peaks.lane):
             self._waiting.push(peaks.lane, peaks.r_index)

@@ -99,7 +99,7 @@ class SignalRing:
 
     def write(self, lanes: IntArray, samples: FloatArray) -> None:
         """Append a hop, shape (hop, k) or (hop, k, channels)."""
-        blocks = samples.swapaxes(0, 1).reshape(len(lanes), *self._rows.shape[2:])
+        blocks = np.ascontiguousarray(samples.swapaxes(0, 1)).reshape(len(lanes), *self._rows.shape[2:])
         received = self.received[lanes]
         slots = received // self._hop % self._slots
         self._rows[lanes, slots] = blocks

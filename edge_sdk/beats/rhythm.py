@@ -74,12 +74,13 @@ class RhythmBank:
             rr_after_s: Seconds to the next R peak, or more than `LONGEST_RR_S` when none came.
         """
         known = rr_before_s == rr_before_s  # noqa: PLR0124  # NaN alone differs from itself
-        if not known.all():
+        all_known = known.all()
+        if not all_known:
             rr_before_s = np.where(known, rr_before_s, _USUAL_RR_S)
         logs = _log_s(rr_before_s, rr_after_s)
         count, last = self._count[lanes], self._last[lanes]
         described = _compare(logs, *self._usual(lanes, count, last, logs[0]))
-        if not known.all():
+        if not all_known:
             lanes, count, last, logs = lanes[known], count[known], last[known], logs[:, known]
         self._remember(lanes, logs[0], count, last)
         return described

@@ -15,9 +15,12 @@ from device_agents.outbox import Outbox, Position
 from device_agents.progress import Progress
 from device_agents.uplink import Uplink
 from edge_sdk.errors import EdgeError
-from edge_sdk.observation import Observation
+from edge_sdk.observation import ClockQuality, Observation
+from edge_sdk.signals import SampleBlock
 
 _POLL_S = 0.1
+_SILENT_S = 2.0
+"""A live stream of which nothing comes for so long is missing: a lost signal must be told within 5 s."""
 _DELIVERY_POLL_S = 0.02
 # Blocks that come within this time are processed together: with many streams that saves most of the work.
 _GATHER_PER_STREAM_S, _LONGEST_GATHER_S = 0.001, 0.15
@@ -37,6 +40,20 @@ class Counts:
     samples: int = 0
     refused: int = 0
     waited: Callable[[float, int], None] = lambda *_: None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Live:
+    """Until when a live stream was heard of, and how long a silence of it is still nothing unusual."""
+
+    rate_hz: float
+    until_s: float
+    patience_s: float = _SILENT_S
+
+    def heard(self, block: SampleBlock, arrived_s: float) -> None:
+        """Take in a block: a wearable that sends long ones is silent for as long."""
+        self.until_s = arrived_s
+        self.patience_s = max(self.patience_s, 2 * len(block.samples) / self.rate_hz)
 
 
 class Agent:
@@ -69,6 +86,7 @@ class Agent:
         self._outbox, self._uplink, self._latest, self._counts = outbox, uplink, latest, counts
         self._stopped = threading.Event()
         self._refused: set[str] = set()
+        self._live: dict[str, _Live] = {}
 
     def stop(self) -> None:
         """End the loop and every wait. For signal handlers and other threads."""
@@ -85,8 +103,9 @@ class Agent:
             over = until()
             gather_s = min(_GATHER_PER_STREAM_S * len(self._monitor), _LONGEST_GATHER_S)
             arrivals = self._intake.take(timeout_s=0 if over else _POLL_S, gather_s=0 if over else gather_s)
-            if arrivals:
-                self._turn(arrivals)
+            silent = self._silent(time.monotonic()) if not over else {}
+            if arrivals or silent:
+                self._turn(arrivals, silent)
             elif over:
                 break
             self._check_uplink()
@@ -100,7 +119,13 @@ class Agent:
             self._check_uplink()
         return True
 
-    def _turn(self, arrivals: Sequence[Arrival]) -> None:
+    def _silent(self, now_s: float) -> dict[str, float]:
+        """Return the live streams of which nothing comes, and for how many seconds that was not known."""
+        return {
+            name: now_s - live.until_s for name, live in self._live.items() if now_s - live.until_s > live.patience_s
+        }
+
+    def _turn(self, arrivals: Sequence[Arrival], silent: Mapping[str, float]) -> None:
         first_s: dict[str, float] = {}
         told: list[Observation] = []
         for name, item, arrived_s in arrivals:
@@ -112,13 +137,19 @@ class Agent:
                 elif name in self._refused:
                     self._refused -= {name} if isinstance(item, Closed) else set()
                 elif isinstance(item, Closed):
+                    self._live.pop(name, None)
                     self._monitor.close(name)
                 else:
                     self._monitor.push(name, item)
                     self._counts.samples += len(item.samples)
                     first_s.setdefault(name, arrived_s)
+                    if live := self._live.get(name):
+                        live.heard(item, arrived_s)
             except EdgeError as error:  # one stream's failure never stops another
                 self._refuse(name, item, error)
+        for name in sorted((silent.keys() & self._live.keys()) - first_s.keys()):
+            self._monitor.silence(name, silent[name])
+            self._live[name].until_s += silent[name]
         self._keep(told, first_s)
 
     def _refuse(self, name: str, item: Item, error: EdgeError) -> None:
@@ -126,6 +157,7 @@ class Agent:
         self._counts.refused += 1
         self._refused.add(name)
         if not isinstance(item, Opened):
+            self._live.pop(name, None)
             self._monitor.close(name)
 
     def _open(self, name: str, opened: Opened) -> None:
@@ -134,8 +166,11 @@ class Agent:
             format=opened.format,
             subject=opened.subject,
             clock=opened.clock,
+            start_time_ns=opened.start_time_ns,
             models=self._models.get(name),
         )
+        if opened.clock is not ClockQuality.REPLAYED:
+            self._live[name] = _Live(rate_hz=opened.format.sample_rate_hz, until_s=time.monotonic())
 
     def _keep(self, new: list[Observation], first_s: Mapping[str, float]) -> None:
         """Put what wearables told, and what the monitor now tells, into the outbox."""

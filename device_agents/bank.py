@@ -60,6 +60,9 @@ class _Stream:
     lane: int
     next_index: int = 0
     offset: int = 0
+    silent: int = 0  # missing samples put in for a silence since the last block
+    left_out: int = 0  # samples of silences that the source does not count
+    next_ns: int = 0
     waiting: deque[_Piece | _Turn] = field(default_factory=deque)
 
 
@@ -107,11 +110,11 @@ class Bank:
         """How many streams are open."""
         return len(self._streams)
 
-    def open(self, facts: StreamFacts) -> None:
-        """Begin a stream."""
+    def open(self, facts: StreamFacts, start_time_ns: int = 0) -> None:
+        """Begin a stream, whose first sample is expected at a UTC time."""
         if not self._free:
             self._grow()
-        stream = _Stream(facts, self._free.pop())
+        stream = _Stream(facts, self._free.pop(), next_ns=start_time_ns)
         self._streams[facts.name] = self._by_lane[stream.lane] = stream
         self._begin(stream.lane, facts)
 
@@ -129,7 +132,9 @@ class Bank:
                 f"stream '{name}' brings {samples.shape[1]} channels where {self._channels} were announced",
                 remedy="correct the source",
             )
-        index, time_ns = block.start_index, block.start_time_ns
+        index, time_ns = block.start_index + stream.left_out, block.start_time_ns
+        if stream.silent:
+            index += self._uncounted(stream, index, time_ns)
         if index != stream.next_index:
             lacking = index - stream.next_index
             if lacking < 0:
@@ -139,8 +144,17 @@ class Bank:
             else:
                 self._skip(stream, lacking, time_ns)
         if len(samples):
-            stream.next_index = index + len(samples)
             self._wait(stream, samples, index, time_ns)
+
+    def silence(self, name: str, seconds: float) -> None:
+        """Take it that a stream's next samples are missing: nothing has come for so long.
+
+        Should they come after all, they are left out as repeated.
+        """
+        stream, count = self._streams[name], round(seconds * self._rate_hz)
+        stream.silent += count
+        self.missing += count
+        self._wait(stream, self._nothing(count), stream.next_index, stream.next_ns)
 
     def close(self, name: str) -> None:
         """End a stream; the next `step` says what was left."""
@@ -174,10 +188,25 @@ class Bank:
         if lacking > self._longest_gap:
             self._queue(stream, _Turn(stream.next_index + lacking))
             return
-        gap = np.full((lacking, self._channels), np.nan, np.float32)
-        self._wait(stream, gap, stream.next_index, time_ns - round(lacking * 1e9 / self._rate_hz))
+        begun_ns = time_ns - round(lacking * 1e9 / self._rate_hz)
+        self._wait(stream, self._nothing(lacking), stream.next_index, begun_ns)
+
+    def _nothing(self, count: int) -> FloatArray:
+        return np.full((count, self._channels), np.nan, np.float32)
+
+    def _uncounted(self, stream: _Stream, index: int, time_ns: int) -> int:
+        """Return by how much a source's count lacks a silence: by their time its samples are new."""
+        silent, stream.silent = stream.silent, 0
+        late_ns = stream.next_ns - time_ns
+        if index >= stream.next_index or late_ns > silent * 0.5e9 / self._rate_hz:
+            return 0
+        lacking = stream.next_index - index
+        stream.left_out += lacking
+        return lacking
 
     def _wait(self, stream: _Stream, samples: FloatArray, index: int, time_ns: int) -> None:
+        stream.next_index = index + len(samples)
+        stream.next_ns = time_ns + round(len(samples) * 1e9 / self._rate_hz)
         for at in range(0, len(samples), self._ahead):
             part_ns = time_ns + round(at * 1e9 / self._rate_hz) if at else time_ns
             self._queue(stream, _Piece(index + at, part_ns, samples[at : at + self._ahead]))

@@ -44,6 +44,7 @@ class Monitor:
         format: SignalFormat,  # noqa: A002  # the word
         subject: str = "",
         clock: ClockQuality = ClockQuality.SYNCHRONIZED,
+        start_time_ns: int = 0,
         models: Sequence[str] | None = None,
     ) -> None:
         """Begin a stream.
@@ -53,6 +54,7 @@ class Monitor:
             format: What its samples mean.
             subject: Pseudonym of the patient.
             clock: How far its times can be trusted.
+            start_time_ns: UTC time at which its first sample is expected, for when it never comes.
             models: Names of those that read it; ``None`` for all that can.
 
         Raises:
@@ -62,7 +64,7 @@ class Monitor:
             raise SignalError(f"stream '{name}' is open already", remedy="give every stream a name of its own")
         chosen = self.check(name, format, models)
         bank = self._bank(format, chosen)
-        bank.open(StreamFacts(name=name, subject=subject, clock=clock, channels=format.channels))
+        bank.open(StreamFacts(name=name, subject=subject, clock=clock, channels=format.channels), start_time_ns)
         self._bank_of[name] = bank
 
     def check(
@@ -99,6 +101,16 @@ class Monitor:
         """
         bank = self._known(name)
         bank.push(name, block)
+        self._moved[bank] = None
+
+    def silence(self, name: str, seconds: float) -> None:
+        """Take it that a stream's next samples are missing, since nothing has come for so long.
+
+        Raises:
+            SignalError: The stream is not open.
+        """
+        bank = self._known(name)
+        bank.silence(name, seconds)
         self._moved[bank] = None
 
     def close(self, name: str) -> None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from device_agents.strips import AFTER_S, BEFORE_S
 from edge_sdk import codes
 from edge_sdk.codes import Code
 from edge_sdk.contracts import FixedWindows, InputContract, ModelInput, OutputContract, OutputQuantity
+from edge_sdk.errors import SignalError
 from edge_sdk.observation import Classification, ClockQuality, Observation, Priority, Quantity, SampledData
 from edge_sdk.signals import SampleBlock, SignalFormat
 from edge_sdk.tensors import FloatArray
@@ -248,3 +251,119 @@ def test_the_findings_do_not_depend_on_the_blocks(block: int, minute: FloatArray
 
 def in_order(found: list[Observation]) -> list[Observation]:
     return sorted(found, key=lambda item: (item.effective_time_ns, item.code.code, item.absent_reason))
+
+
+def test_a_gap_is_missing_samples_and_what_comes_twice_is_left_out(minute: FloatArray) -> None:
+    gap = slice(20 * RATE_HZ, 24 * RATE_HZ)
+    lacking = minute.copy()
+    lacking[gap] = np.nan
+    made = monitor(sure_of("V"))
+    made.open("ecg", format=SIGNAL, subject="patient-1", clock=ClockQuality.REPLAYED)
+    found: list[Observation] = []
+    for piece in blocks(minute, size=180):
+        if not gap.start <= piece.start_index < gap.stop:
+            made.push("ecg", piece)
+            made.push("ecg", piece)
+            found += made.step()["ecg"].observations
+    made.close("ecg")
+    found += made.step()["ecg"].observations
+
+    assert found == findings(monitor(sure_of("V")), lacking)
+    assert made.missing_samples == gap.stop - gap.start
+
+
+def test_streams_side_by_side_tell_what_each_tells_alone(minute: FloatArray) -> None:
+    signals = {f"bed-{number}": np.roll(minute, number * 1000) for number in range(5)}
+    made, found = monitor(sure_of("V")), {name: list[Observation]() for name in signals}
+    for name in signals:
+        made.open(name, format=SIGNAL, subject="patient-1", clock=ClockQuality.REPLAYED)
+    for pieces in zip(*(blocks(signal, size=100) for signal in signals.values()), strict=True):
+        for name, piece in zip(signals, pieces, strict=True):
+            made.push(name, piece)
+        for name, told in made.step().items():
+            found[name] += told.observations
+    for name in signals:
+        made.close(name)
+    for name, told in made.step().items():
+        found[name] += told.observations
+
+    for name, signal in signals.items():
+        alone = findings(monitor(sure_of("V")), signal)
+        assert [msgspec.structs.replace(item, stream="ecg") for item in found[name]] == alone
+
+
+def test_a_stream_may_begin_again_in_the_place_of_another(minute: FloatArray) -> None:
+    made = monitor(sure_of("V"))
+
+    assert findings(made, minute) == findings(made, minute)
+
+
+def test_several_models_answer_for_the_same_stream(minute: FloatArray) -> None:
+    models = {
+        "beats": model(sure_of("V")),
+        "breaths": model([1.0, 250.0], reads=TEN_SECONDS, means=ESTIMATES),
+    }
+
+    found = findings(Monitor(models), minute)
+
+    assert of(found, codes.BEAT_CLASS)
+    assert len(of(found, OXYGEN)) == 6
+
+
+@pytest.mark.parametrize("counts_the_silence", [True, False])
+def test_a_stream_that_was_silent_goes_on_where_its_clock_says(counts_the_silence: bool, minute: FloatArray) -> None:  # noqa: FBT001
+    made, pause = monitor(sure_of("V")), 6 * RATE_HZ
+    made.open("ecg", format=SIGNAL, clock=ClockQuality.SYNCHRONIZED)
+    found: list[Observation] = []
+    for piece in blocks(minute, size=180):
+        late = piece.start_index >= 30 * RATE_HZ
+        shift = pause if late and counts_the_silence else 0
+        pause_ns = round(pause * 1e9 / RATE_HZ) if late else 0
+        if piece.start_index == 30 * RATE_HZ:
+            made.silence("ecg", pause / RATE_HZ)
+        made.push(
+            "ecg",
+            SampleBlock(
+                start_index=piece.start_index + shift,
+                start_time_ns=piece.start_time_ns + pause_ns,
+                samples=piece.samples,
+            ),
+        )
+        found += made.step()["ecg"].observations
+
+    beats = [second(beat) for beat in of(found, codes.BEAT_CLASS)]
+    (lost, back) = [item.alarm.state for item in of(found, SIGNAL_LOST) if item.alarm]
+    assert (lost, back) == ("begin", "end")
+    assert not [beat for beat in beats if 31 < beat < 36]
+    assert len([beat for beat in beats if beat > 36]) > 25
+
+
+def test_what_comes_after_all_is_left_out_where_a_silence_was_told(minute: FloatArray) -> None:
+    made = monitor(sure_of("V"))
+    made.open("ecg", format=SIGNAL, clock=ClockQuality.SYNCHRONIZED)
+    for piece in blocks(minute, size=180):
+        if piece.start_index == 30 * RATE_HZ:
+            made.silence("ecg", 6.0)
+        made.push("ecg", piece)
+    found = made.step()["ecg"].observations
+
+    beats = [second(beat) for beat in of(found, codes.BEAT_CLASS)]
+    assert not [beat for beat in beats if 31 < beat < 36]
+    assert len([beat for beat in beats if beat > 36]) > 18
+
+
+def test_a_stream_that_nobody_opened_is_refused(minute: FloatArray) -> None:
+    with pytest.raises(SignalError, match="no stream 'ecg' is open"):
+        monitor(sure_of("V")).push("ecg", next(blocks(minute, size=10)))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"sample_rate_hz": 250.0}, "ecg in mV at 250 Hz, and the model reads ecg in mV at 360 Hz"),
+        ({"unit": "uV"}, "uV"),
+    ],
+)
+def test_a_stream_that_no_model_reads_is_refused(wrong: dict[str, Any], match: str) -> None:
+    with pytest.raises(SignalError, match=match):
+        monitor(sure_of("V")).open("ecg", format=msgspec.structs.replace(SIGNAL, **wrong))

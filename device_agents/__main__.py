@@ -19,12 +19,14 @@ from device_agents.config import load_config
 from device_agents.facts import parse_facts, read_facts, unique_facts
 from device_agents.gateway import Gateway, load_models, no_source, open_configured, open_feeds, open_gateway
 from device_agents.model_store import ready_model
+from device_agents.service import Heartbeat, notifier, watchdog_s
 from device_agents.state_dir import StateDir
 from edge_sdk import __version__
 from edge_sdk.commands import EdgeCommand
 from edge_sdk.errors import Unavailable
 from edge_sdk.files import read_bytes, write_atomic
 
+_log = logging.getLogger(__name__)
 _PATH = click.Path(path_type=Path)
 
 
@@ -43,10 +45,14 @@ def main() -> None:
 def run(config_path: Path, report: Path | None, timeout_s: float | None, *, until_delivered: bool) -> None:
     """Run until the source ends or a signal asks to stop. What is not delivered is kept for the next run."""
     deadline_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+    manager = notifier()
+    heart = Heartbeat(manager, interval_s=watchdog_s())
     with open_gateway(load_config(config_path)) as gateway:
         _stop_on_signals(gateway)
         gateway.uplink.start()
-        gateway.run()
+        manager.ready()
+        gateway.run(beat=heart.beat)
+        manager.stopping()
         delivered = not until_delivered or gateway.agent.wait_until_delivered(deadline_s=deadline_s)
         figures = gateway.report()
     if report:
@@ -114,6 +120,7 @@ def ask_command(
 def _stop_on_signals(gateway: Gateway) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: gateway.stop())
+    signal.signal(signal.SIGHUP, lambda *_: _log.warning("a changed configuration is taken up at the next start"))
 
 
 if __name__ == "__main__":

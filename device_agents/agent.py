@@ -93,13 +93,18 @@ class Agent:
         self._stopped.set()
         self._intake.shut()
 
-    def run(self, *, until: Callable[[], bool] = lambda: False) -> None:
+    def run(self, *, until: Callable[[], bool] = lambda: False, beat: Callable[[], None] = lambda: None) -> None:
         """Process what comes until stopped, or until ``until`` says that nothing more will and all is processed.
+
+        Args:
+            until: Asked every turn.
+            beat: Called every turn, several times a second: the work moves.
 
         Raises:
             EdgeError: The outbox or the uplink failed.
         """
         while not self._stopped.is_set():
+            beat()
             over = until()
             gather_s = min(_GATHER_PER_STREAM_S * len(self._monitor), _LONGEST_GATHER_S)
             arrivals = self._intake.take(timeout_s=0 if over else _POLL_S, gather_s=0 if over else gather_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -115,14 +115,14 @@ class Gateway:
         )
         cleanup.callback(self._feeder.stop)
 
-    def run(self) -> None:
-        """Process every stream to its end, or until `stop`.
+    def run(self, *, beat: Callable[[], None] = lambda: None) -> None:
+        """Process every stream to its end, or until `stop`; call ``beat`` several times a second while the work moves.
 
         Raises:
             EdgeError: The outbox or the uplink failed, or every source did.
         """
         self._feeder.start()
-        self.agent.run(until=self._feeder.ended)
+        self.agent.run(until=self._feeder.ended, beat=beat)
         self._feeder.raise_if_all_failed()
 
     def stop(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -111,3 +112,22 @@ def test_the_report_counts_what_is_in_the_outbox(gateway: GatewayFolder) -> None
     assert report["windows"] == labels.total() + sum(report["rejected_windows"].values())
     assert report["samples"] == round(60.5 * 360)
     assert any(item.code == codes.SIGNAL_QUALITY for item in found)
+
+
+def test_the_service_manager_is_told_that_the_agent_works_and_that_it_ends(
+    gateway: GatewayFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        monkeypatch.setenv("WATCHDOG_USEC", "300000")
+        gateway.change("speed = 0", "speed = 120")
+
+        assert gateway.told("run").exit_code == 0
+
+        told = [manager.recv(100).decode()]
+        while told[-1] != "STOPPING=1":
+            told.append(manager.recv(100).decode())
+    assert told[0] == "READY=1"
+    assert set(told[1:-1]) == {"WATCHDOG=1"}

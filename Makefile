@@ -25,7 +25,7 @@ $(VENV)/.ready: setup.cfg pyproject.toml
 	@echo "Setting up $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on $(TORCH)
-	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[device,convert,torch,jetson-check,hub,postgres,dev]'
+	@$(RUN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e '.[device,ble,convert,torch,jetson-check,hub,postgres,dev]'
 	@touch $@
 
 demo: $(VENV)/.ready ## Real model, real recording, all the way to the dashboard (KEEP=1 leaves it running)

@@ -127,7 +127,7 @@ def _processor() -> str:
     except OSError:
         return ""
     named = [line for line in lines if line.startswith(("model name", "Model", "CPU part"))]
-    return " ".join(named[0].split()) if named else ""
+    return named[0].partition(":")[2].strip() if named else ""
 
 
 def _is_same(load: Callable[[Way], Runtime], way: Way, given: Inputs, expected: FloatArray) -> bool:

@@ -67,10 +67,10 @@ def ready_model(  # noqa: PLR0913  # the bundle, and what its maker leaves to th
         MissingDependency: No runtime is installed.
         SignalError: It takes features that this version of the SDK does not know.
     """
-    bundle = open_checked_bundle(path, check=partial(check_in_child, trusted_keys=trusted_keys))
+    bundle = genuine_bundle(path, trusted_keys=trusted_keys)
     manifest = bundle.manifest
     artifact = manifest.artifact_for(hardware)
-    load = _loader(bundle, artifact, backend=backend, engines=engines)
+    load = loader(bundle, artifact, backend=backend, engines=engines)
     plain = Way(threads=threads or 1)
     runtime = load(plain)
     _check_contracts(manifest, artifact)
@@ -90,7 +90,21 @@ def ready_model(  # noqa: PLR0913  # the bundle, and what its maker leaves to th
     return ReadyModel(manifest=manifest, runtime=runtime, ref=ref, self_test_cases=len(test.cases))
 
 
-def _loader(bundle: Bundle, artifact: Artifact, *, backend: str, engines: Path | None) -> Callable[[Way], Runtime]:
+def genuine_bundle(path: Path, *, trusted_keys: Sequence[Path]) -> Bundle:
+    """Open a bundle that one of these keys signed.
+
+    Raises:
+        ConfigError: A file is not there.
+        UntrustedBundle: The bundle is not exactly what a trusted key signed.
+    """
+    return open_checked_bundle(path, check=partial(check_in_child, trusted_keys=trusted_keys))
+
+
+def loader(
+    bundle: Bundle, artifact: Artifact, *, backend: str = "auto", engines: Path | None = None
+) -> Callable[[Way], Runtime]:
+    """Return what loads a bundle's model to run a certain way; see `load_runtime`."""
+
     def load(way: Way) -> Runtime:
         model = bundle.members[artifact.path]
         return load_runtime(model, artifact, backend=backend, threads=way.threads, batch=way.batch, engines=engines)

@@ -187,3 +187,22 @@ def test_peaks_wait_for_their_successor_or_the_patience_and_for_their_last_sampl
         for received, peak, following in mine:
             assert received >= peak + (after if following >= 0 else patience)
             assert following in (-1, *peaks[lane][peaks[lane] > peak][:1])
+
+
+@pytest.mark.parametrize(("before_s", "after_s"), [(0.15, 0.25), (2.0, 2.0)])
+@pytest.mark.parametrize("rate_hz", [100.0, 250.0])
+def test_beats_of_every_length_and_rate_that_a_contract_allows_are_described(
+    signal: FloatArray, rate_hz: float, before_s: float, after_s: float
+) -> None:
+    times_s = np.arange(0, 15, 1 / rate_hz)
+    samples = np.interp(times_s, np.arange(len(signal)) / RATE_HZ, signal).astype(np.float32)
+    bank, only = BeatBank(sample_rate_hz=rate_hz, before_s=before_s, after_s=after_s), np.zeros(1, np.int64)
+    bank.resize(1)
+    hops = samples[: len(samples) // bank.hop * bank.hop].reshape(-1, bank.hop, 1)
+
+    found = [*(bank.step(only, hop) for hop in hops), bank.finish(only)]
+
+    features = np.concatenate([beats.features for beats in found])
+    assert len(features) > len(times_s) / rate_hz / 2
+    assert np.isfinite(features).all()
+    assert {beats.waveform.shape[1] for beats in found} == {-(-(bank.before + bank.after) // 2)}
